@@ -1,0 +1,67 @@
+"""HAProxy ends TLS on the virtual addresses and spreads requests over the web servers that answer its checks."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from services.service import Directory, File, Host, Service, http_status, template_beside
+
+if TYPE_CHECKING:
+    from services.credentials import Secrets
+
+CONFIGURATION = "/etc/haproxy/haproxy.cfg"
+CERTIFICATE = "/etc/haproxy/certs/www.foobar.com.pem"
+STATS_PORT = 8404
+
+
+@dataclass(frozen=True)
+class HAProxy(Service):
+    """`backends` are (name, address, port) of the web servers; `addresses` the virtual addresses it binds."""
+
+    name: ClassVar[str] = "haproxy"
+    program: ClassVar[str] = "haproxy"
+    package: ClassVar[str] = "haproxy"
+    # In master-worker mode SIGUSR2 starts a new worker on the same listeners, and the old one finishes its work.
+    reload_signal: ClassVar[signal.Signals | None] = signal.SIGUSR2
+    # Both balancers bind both virtual addresses, whoever holds them now.
+    sysctls: ClassVar[Mapping[str, str]] = {"net.ipv4.ip_nonlocal_bind": "1"}
+
+    host_name: str
+    addresses: tuple[str, ...]
+    backends: tuple[tuple[str, str, int], ...]
+    balance: str = "roundrobin"
+    check_inter_s: float = 2.0
+    check_fall: int = 3
+    check_rise: int = 2
+    connect_timeout_s: float = 0.25
+    server_name: str = "www.foobar.com"
+    after: tuple[str, ...] = ("nginx",)
+
+    def render(self, secrets: Secrets) -> Mapping[str, File]:
+        pem = secrets.certificate(self.server_name).chain_and_key
+        return {
+            CONFIGURATION: File(
+                template_beside(__file__, "haproxy.cfg", service=self, certificate=CERTIFICATE, stats_port=STATS_PORT)
+            ),
+            # Read by the master before it drops its privileges, so root alone may read it.
+            CERTIFICATE: File(pem, mode=0o600, secret=True),
+        }
+
+    def directories(self) -> Mapping[str, Directory]:
+        return {"/run/haproxy": Directory("haproxy:haproxy", 0o750)}
+
+    def check(self) -> Sequence[Sequence[str]]:
+        return (("haproxy", "-c", "-q", "-f", CONFIGURATION),)
+
+    @property
+    def command(self) -> Sequence[str]:
+        return ("haproxy", "-W", "-db", "-f", CONFIGURATION)
+
+    def ready(self, host: Host) -> bool:
+        """The local monitor answers, and every backend has passed the checks it must pass to take requests."""
+        connection = host.connect("127.0.0.1", STATS_PORT, timeout_s=1.0)
+        status, _ = http_status(connection, "127.0.0.1", "/alive")
+        return status == 200

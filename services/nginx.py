@@ -1,0 +1,71 @@
+"""nginx serves the static files itself and passes the rest to the application servers."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from services.gunicorn import SITE, SITE_ROOT
+from services.service import File, Host, Service, Tree, http_status, template_beside
+
+if TYPE_CHECKING:
+    from services.credentials import Secrets
+
+CONFIGURATION = "/etc/nginx/nginx.conf"
+CERTIFICATE = "/etc/nginx/certs/www.foobar.com.pem"
+KEY = "/etc/nginx/certs/www.foobar.com.key"
+
+
+@dataclass(frozen=True)
+class Nginx(Service):
+    """`upstreams` are "address:port" or "unix:/path". With `tls` it listens on 443 and redirects 80 to it."""
+
+    name: ClassVar[str] = "nginx"
+    program: ClassVar[str] = "nginx"
+    package: ClassVar[str] = "nginx-light"
+    stop_signal: ClassVar[signal.Signals] = signal.SIGQUIT  # graceful: finishes the requests it has
+    reload_signal: ClassVar[signal.Signals | None] = signal.SIGHUP
+    log_files: ClassVar[tuple[str, ...]] = ("/var/log/nginx/access.log",)
+
+    host_name: str
+    listen: str
+    upstreams: tuple[str, ...]
+    tls: bool = False
+    trusted_proxies: tuple[str, ...] = ()  # whose X-Forwarded-For is believed
+    connect_timeout_s: float = 0.25
+    fail_timeout_s: int = 10
+    server_name: str = "www.foobar.com"
+    after: tuple[str, ...] = ("gunicorn",)
+
+    def render(self, secrets: Secrets) -> Mapping[str, File]:
+        values = {"service": self, "certificate": CERTIFICATE, "key": KEY, "site_root": SITE_ROOT}
+        files = {CONFIGURATION: File(template_beside(__file__, "nginx.conf", **values))}
+        if self.tls:
+            pair = secrets.certificate(self.server_name)
+            files[CERTIFICATE] = File(pair.certificate)
+            files[KEY] = File(pair.key, mode=0o600, secret=True)
+        return files
+
+    def trees(self) -> Mapping[str, Tree]:
+        return {f"{SITE_ROOT}/app/static": Tree(SITE / "static")}
+
+    def check(self) -> Sequence[Sequence[str]]:
+        return (("nginx", "-t", "-q", "-c", CONFIGURATION),)
+
+    @property
+    def command(self) -> Sequence[str]:
+        return ("nginx", "-c", CONFIGURATION)
+
+    def ready(self, host: Host) -> bool:
+        """The application's health comes through (over TLS, certificate and name verified, where TLS ends here)."""
+        connection = host.connect(self.listen, 443 if self.tls else 80, timeout_s=1.0)
+        context = None
+        if self.tls:
+            import ssl
+
+            # The host trusts the run's CA; this process reads it from the host's own file.
+            context = ssl.create_default_context(cadata=host.authority())
+        status, _ = http_status(connection, self.server_name, "/health", context)
+        return status == 200

@@ -1,0 +1,169 @@
+"""A stage is a Mininet Topo that only declares: segments, hosts with their services, flows.
+
+    class Stage9(Stage):
+        number = "9"
+        def build(self, settings=Settings()):
+            self.segment("public")
+            self.server("server1", {"public": "8.8.8.8"}, services=(Nginx(...), Gunicorn(...)))
+
+Nothing here starts anything; topologies.testbed makes it real.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Literal
+
+from mininet.topo import Topo
+
+from services.service import Service
+
+#: Segment → its network. They exist only inside the capsule.
+NETWORKS = {"public": "8.8.8.0/24", "app": "10.0.1.0/24", "data": "10.0.2.0/24", "monitoring": "10.0.9.0/24"}
+DOMAIN = "www.foobar.com"
+RESOLVER = "8.8.8.53"
+
+
+class BadSettings(ValueError):
+    """Raised for sizes or timers that no stage can have; the message names the option."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every size and timer of a stage. Defaults are production-like; predictions follow what is rendered."""
+
+    mode: Literal["active-active", "active-passive"] = "active-active"
+    wiring: Literal["unix", "tcp"] = "unix"  # stage 0: how nginx, gunicorn and MySQL reach each other
+    balancers: int = 2
+    web_servers: int = 2
+    app_servers: int = 2
+    server_cores: float | None = None  # CPU budget of each server; None: one core shared out equally
+    server_memory_mb: int = 768
+    advert_int_s: float = 1.0
+    check_inter_s: float = 2.0
+    check_fall: int = 3
+    check_rise: int = 2
+    link_mbit: float | None = None  # None: as fast as the machine's virtual links are
+
+    def __post_init__(self) -> None:
+        def need(condition: bool, message: str) -> None:
+            if not condition:
+                raise BadSettings(message)
+
+        need(self.mode in ("active-active", "active-passive"), f"mode {self.mode!r}: active-active or active-passive")
+        need(self.wiring in ("unix", "tcp"), f"wiring {self.wiring!r}: unix or tcp")
+        for name, most in (("balancers", 9), ("web_servers", 9), ("app_servers", 9)):
+            value = getattr(self, name)
+            need(1 <= value <= most, f"{name.replace('_', ' ')}: {value}; 1 to {most}")
+        need(0.01 <= self.advert_int_s <= 40, f"advert_int {self.advert_int_s:g} s: VRRP allows 0.01 to 40 s")
+        need(
+            abs(self.advert_int_s * 100 - round(self.advert_int_s * 100)) < 1e-9,
+            f"advert_int {self.advert_int_s:g} s: VRRPv3 counts in hundredths of a second",
+        )
+        need(0.05 <= self.check_inter_s <= 60, f"check inter {self.check_inter_s:g} s: 0.05 to 60 s")
+        need(1 <= self.check_fall <= 100, f"check fall {self.check_fall}: 1 to 100")
+        need(1 <= self.check_rise <= 100, f"check rise {self.check_rise}: 1 to 100")
+        need(
+            self.server_cores is None or 0.05 <= self.server_cores <= 64,
+            f"server cores {self.server_cores}: 0.05 to 64",
+        )
+        need(128 <= self.server_memory_mb <= 1 << 20, f"server memory {self.server_memory_mb} MB: at least 128")
+        need(
+            self.link_mbit is None or 0.1 <= self.link_mbit <= 1000,
+            f"link rate {self.link_mbit} Mbit/s: 0.1 to 1000 (above it, Mininet shapes nothing)",
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        return tuple(f.name for f in fields(cls))
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Who may speak to whom, and why: `source` and `destination` are host names."""
+
+    source: str
+    destination: str
+    protocol: Literal["tcp", "udp", "vrrp"]
+    port: int | None
+    purpose: str
+
+
+class Stage(Topo):  # type: ignore[misc]  # mininet has no types
+    """Base of all stages: the vocabulary they declare themselves in."""
+
+    number: ClassVar[str]
+    title: ClassVar[str]
+    #: Addresses a client may use for the site, in the order of the A records.
+    site_addresses: tuple[str, ...] = ()
+    scheme: ClassVar[str] = "https"
+    #: What the failover experiment breaks when nobody says otherwise.
+    default_target: ClassVar[str]
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.flows: list[Flow] = []
+        self.addresses: dict[str, dict[str, str]] = {}  # host → segment → address
+        self.roles: dict[str, str] = {}  # host → server, client, dns
+        self.declared: dict[str, tuple[Service, ...]] = {}
+        super().__init__()
+
+    # -- the vocabulary --------------------------------------------------------------------------------------
+
+    def segment(self, name: str) -> None:
+        """A switch (Linux bridge) for one network."""
+        self.addSwitch(name, dpid=f"{list(NETWORKS).index(name) + 1:x}")
+
+    def server(self, name: str, on: dict[str, str], services: tuple[Service, ...]) -> None:
+        """A host with a CPU budget: an "instance" of the size that the settings say."""
+        self._host(name, on, services, "server")
+
+    def resolver(self, name: str, on: dict[str, str], services: tuple[Service, ...]) -> None:
+        """A host that only answers DNS; small, but never short of CPU."""
+        self._host(name, on, services, "dns")
+
+    def client(self, name: str, on: dict[str, str]) -> None:
+        """A host that asks: no daemon, no budget but the generator's own core."""
+        self._host(name, on, (), "client")
+
+    def flow(self, source: str, destination: str, protocol: Literal["tcp", "udp", "vrrp"], port: int | None, purpose: str) -> None:
+        self.flows.append(Flow(source, destination, protocol, port, purpose))
+
+    def _host(self, name: str, on: dict[str, str], services: tuple[Service, ...], role: str) -> None:
+        self.addresses[name], self.declared[name], self.roles[name] = on, services, role
+        # ip=None: Mininet would otherwise number the hosts in a network of its own.
+        self.addHost(name, ip=None, services=services)
+        for segment, address in on.items():
+            prefix = NETWORKS[segment].partition("/")[2]
+            self.addLink(
+                name, segment, intfName1=interface(name, segment), intfName2=f"{segment}-{name}",
+                params1={"ip": f"{address}/{prefix}"},
+            )  # fmt: skip
+
+    # -- questions about the declaration ---------------------------------------------------------------------
+
+    @property
+    def servers(self) -> list[str]:
+        return [host for host, role in self.roles.items() if role == "server"]
+
+    @property
+    def clients(self) -> list[str]:
+        return [host for host, role in self.roles.items() if role == "client"]
+
+    def hosts_of(self, daemon: str) -> list[str]:
+        """The hosts that run `daemon`."""
+        return [host for host, services in self.declared.items() if any(s.name == daemon for s in services)]
+
+    @property
+    def picture(self) -> str:
+        """The ASCII diagram at the head of the stage's file."""
+        module = __import__(type(self).__module__, fromlist=["__doc__"])
+        return (module.__doc__ or "").strip()
+
+
+def interface(host: str, segment: str) -> str:
+    """The name of `host`'s interface on `segment`; Linux allows 15 characters."""
+    return f"{host}-{segment}"[:15]

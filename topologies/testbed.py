@@ -1,0 +1,325 @@
+"""A declared stage becomes real: network, file systems, checked configurations, daemons, proof that it answers.
+
+    with Testbed(Stage3(settings), ...) as testbed:      # inside a capsule
+        testbed.hosts["client1"].run(["curl", "https://www.foobar.com/"])
+
+    network ──► hosts furnished ──► rendered ──► checked ──► started, in parallel ──► ready ──► budgets on
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from services.credentials import Secrets
+from services.service import Service
+from topologies import capsule, cgroup
+from topologies.host import SHARED, EmulatedHost, Surroundings
+from topologies.process import Process
+from topologies.stage import RESOLVER, Stage
+from topologies.waiting import DaemonDied, TestbedError, wait_until
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Daemon:
+    """A declared service on a host, and the process it has now."""
+
+    service: Service
+    host: EmulatedHost
+    process: Process | None = None
+    ready_after_s: float | None = None  # from its own start to its first good answer
+
+    @property
+    def name(self) -> str:
+        return self.service.name
+
+    @property
+    def where(self) -> str:
+        return f"{self.service.name} on {self.host.name}"
+
+    @property
+    def state(self) -> str:
+        if self.process is None:
+            return "stopped"
+        return "running" if self.process.running else f"exited {self.process.exit_status}"
+
+
+class Testbed:
+    """A running stage. Enter it as a context manager; leaving stops the daemons, then the network."""
+
+    __test__ = False
+
+    def __init__(
+        self, stage: Stage, *, run_id: str, results: Path, code: Path, venv: Path, say: Say = lambda _: None
+    ) -> None:
+        self.stage = stage
+        self.results = results
+        self.secrets = Secrets()
+        self.hosts: dict[str, EmulatedHost] = {}
+        self.daemons: list[Daemon] = []
+        self.configs: dict[str, dict[str, str]] = {}  # host → file name → rendered text (secret ones left out)
+        self.timings: dict[str, float] = {}
+        self._run_id, self._code, self._venv, self._say = run_id, code, venv, say
+        self._groups = cgroup.Tree(cgroup.find_hierarchy(Path("/proc/mounts").read_text()), run_id)
+        self._stack = contextlib.ExitStack()
+        self._state_lock = threading.Lock()
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Testbed:
+        begin = time.monotonic()
+        try:
+            for what, step in (
+                ("building the network", self._build_network),
+                ("furnishing the hosts", self._furnish),
+                ("rendering and checking every configuration", self._render_and_check),
+                ("starting the daemons", self._start_all),
+            ):
+                self._say(what)
+                start = time.monotonic()
+                step()
+                self.timings[what] = time.monotonic() - start
+            self._set_budgets()
+        except BaseException:
+            self._stack.close()
+            raise
+        self.timings["bring-up"] = time.monotonic() - begin
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        start = time.monotonic()
+        self._stack.close()
+        self.timings["teardown"] = time.monotonic() - start
+
+    # -- construction -----------------------------------------------------------------------------------------
+
+    def _build_network(self) -> None:
+        from mininet.link import TCLink
+        from mininet.log import setLogLevel
+        from mininet.net import Mininet
+        from mininet.nodelib import LinuxBridge
+
+        setLogLevel("error")
+        rate = self.stage.settings.link_mbit
+        net = Mininet(
+            topo=self.stage, switch=LinuxBridge, host=EmulatedHost, controller=None, build=False, waitConnected=False,
+            **({"link": TCLink} if rate else {}),
+        )  # fmt: skip
+        self._stack.callback(net.stop)
+        net.build()
+        net.start()
+        self.net = net
+        self.hosts = {host.name: host for host in net.hosts}
+        if rate:
+            self._shape(rate)
+
+    def _shape(self, rate_mbit: float) -> None:
+        """Limit every host's links in both directions, and read back what the kernel made of it."""
+        for link in self.net.links:
+            for end in (link.intf1, link.intf2):
+                end.config(bw=rate_mbit, use_tbf=True, latency_ms=50)
+                said = end.node.cmd(f"tc qdisc show dev {end.name}")
+                if "tbf" not in said and "htb" not in said:
+                    raise TestbedError(f"{end.name}: asked for {rate_mbit:g} Mbit/s, the kernel has: {said.strip()}")
+
+    def _furnish(self) -> None:
+        def furnish(host: EmulatedHost) -> None:
+            group = self._groups.group(host.name)
+            aside = capsule.LAYERS / host.name
+            host.furnish(
+                Surroundings(self._code, self._venv, self.results, aside), group, RESOLVER, self.secrets.authority
+            )
+
+        _all_of(_in_parallel(furnish, self.hosts.values()))
+
+    def _render_and_check(self) -> None:
+        for name, host in self.hosts.items():
+            for service in host.services:
+                self._install(host, service)
+                self.daemons.append(Daemon(service, host))
+        checks = [(host, line) for host in self.hosts.values() for s in host.services for line in s.check()]
+        _all_of(_in_parallel(lambda check: check[0].run(check[1], timeout_s=30.0), checks))
+
+    def _install(self, host: EmulatedHost, service: Service) -> None:
+        """Everything the daemon finds on its host's disk, as its package and an operator would leave it."""
+        for inside, directory in service.directories().items():
+            if directory.fresh:
+                host.empty_directory(inside)
+            host.make_directory(inside, directory)
+        for inside, file in service.render(self.secrets).items():
+            host.put(inside, file)
+            if not file.secret:
+                self.configs.setdefault(host.name, {})[Path(inside).name] = file.text
+                kept = self.results / "hosts" / host.name / inside.lstrip("/")
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_text(file.text)
+        for inside, tree in service.trees().items():
+            host.install_tree(inside, tree)
+        if service.interpreter_at:
+            host.bind(f"{SHARED}/venv", service.interpreter_at)
+        for key, value in service.sysctls.items():
+            host.sysctl(key, value)
+
+    # -- daemons ----------------------------------------------------------------------------------------------
+
+    def _start_all(self) -> None:
+        self._stack.callback(self.stop_daemons)
+        self.start_daemons(self.daemons)
+
+    def start_daemons(self, daemons: Iterable[Daemon]) -> None:
+        """Start these, each as soon as those it comes after are ready, and wait until all answer.
+
+        Raises NotReady, DaemonDied or CommandFailed for the first that fails.
+        """
+        wanted = list(daemons)
+        ready: dict[str, list[threading.Event]] = {}
+        events = {id(daemon): threading.Event() for daemon in wanted}
+        for daemon in wanted:
+            ready.setdefault(daemon.name, []).append(events[id(daemon)])
+        failed = threading.Event()
+
+        def bring_up(daemon: Daemon) -> None:
+            try:
+                for name in daemon.service.after:
+                    for event in ready.get(name, ()):
+                        # The predecessor's own deadline bounds this wait.
+                        while not event.wait(0.2):
+                            if failed.is_set():
+                                return
+                self.start_daemon(daemon)
+                events[id(daemon)].set()
+            except BaseException:
+                failed.set()
+                raise
+
+        _all_of(_in_parallel(bring_up, wanted))
+        self.write_state()
+
+    def start_daemon(self, daemon: Daemon) -> None:
+        """Start one daemon and wait until it answers in its own protocol."""
+        service, host = daemon.service, daemon.host
+        start = time.monotonic()
+        if not (service.prepared_mark and host.path(service.prepared_mark).exists()):
+            for line in service.prepare():
+                host.run(line, timeout_s=service.ready_timeout_s)
+        daemon.process = host.spawn(service.name, service.command)
+        process = daemon.process
+        self._say(f"waiting for {daemon.where}")
+
+        def answers() -> bool:
+            process.assert_running()
+            return service.ready(host)
+
+        wait_until(answers, timeout_s=service.ready_timeout_s, what=f"{daemon.where} to answer")
+        daemon.ready_after_s = time.monotonic() - start
+
+    def stop_daemons(self, daemons: Iterable[Daemon] | None = None) -> None:
+        """Stop these (all of them by default) in parallel, those that depend on others first."""
+
+        def stop(daemon: Daemon) -> None:
+            if daemon.process is not None:
+                daemon.process.resume()  # a paused process cannot hear a polite request
+                daemon.process.stop(daemon.service.stop_signal, daemon.service.stop_timeout_s)
+
+        chosen = list(self.daemons if daemons is None else daemons)
+        _all_of(_in_parallel(stop, [d for d in chosen if d.process is not None]))
+        self._collect_logs()
+
+    def daemon(self, host: str, name: str) -> Daemon:
+        """Raises KeyError with what there is instead."""
+        for daemon in self.daemons:
+            if daemon.host.name == host and daemon.name == name:
+                return daemon
+        there = ", ".join(d.name for d in self.daemons if d.host.name == host) or "no daemon"
+        raise KeyError(f"{host} has no {name}; it runs {there}")
+
+    def assert_healthy(self) -> None:
+        """Every daemon runs and answers. Raises DaemonDied or NotReady."""
+        for daemon in self.daemons:
+            if daemon.process is None:
+                raise DaemonDied(f"{daemon.where} is not running")
+            daemon.process.assert_running()
+        _all_of(
+            _in_parallel(
+                lambda d: wait_until(lambda: d.service.ready(d.host), timeout_s=15.0, what=f"{d.where} to answer"),
+                self.daemons,
+            )
+        )
+
+    # -- budgets and state --------------------------------------------------------------------------------------
+
+    @property
+    def server_cores(self) -> float:
+        """Each server's CPU budget: what was asked, else one core shared equally (the other is the generator's)."""
+        asked = self.stage.settings.server_cores
+        cores_for_servers = max(1, (os.cpu_count() or 1) - 1)
+        return asked if asked is not None else min(1.0, cores_for_servers / max(1, len(self.stage.servers)))
+
+    def _set_budgets(self) -> None:
+        """After the start, which is not measured, every server becomes as small as it was declared."""
+        for name, host in self.hosts.items():
+            group = host.group
+            if group is None:
+                continue
+            if self.stage.roles[name] == "server":
+                group.limit_cpu(self.server_cores)
+                group.limit_memory(self.stage.settings.server_memory_mb)
+            elif self.stage.roles[name] == "client":
+                group.prefer()
+
+    def write_state(self) -> None:
+        """Leave for `ps`, inside the capsule, what runs where."""
+        state: dict[str, Any] = {
+            "run_id": self._run_id,
+            "stage": self.stage.number,
+            "results": str(self.results),
+            "site_addresses": list(self.stage.site_addresses),
+            "hosts": {
+                name: {
+                    "pid": host.pid,
+                    "role": self.stage.roles[name],
+                    "addresses": self.stage.addresses[name],
+                    "daemons": {
+                        d.name: d.process.pid for d in self.daemons if d.host is host and d.process is not None
+                    },
+                }
+                for name, host in self.hosts.items()
+            },
+        }
+        with self._state_lock:
+            temporary = capsule.STATE.with_suffix(".new")
+            temporary.write_text(json.dumps(state))
+            temporary.rename(capsule.STATE)
+
+    def _collect_logs(self) -> None:
+        """Logs that daemons keep in their host's /var/log belong to the results, too."""
+        for name, host in self.hosts.items():
+            for log in (host.path(inside) for service in host.services for inside in service.log_files):
+                if log.exists():
+                    shutil.copyfile(log, self.results / "hosts" / name / f"{log.parent.name}-{log.name}")
+
+
+def _in_parallel(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Future[Any]]:
+    """Do `work` on every item at once and wait for all; failures stay in the futures."""
+    chosen = list(items)
+    with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
+        return [pool.submit(work, item) for item in chosen]
+
+
+def _all_of(futures: Iterable[Future[Any]]) -> list[Any]:
+    """Every result; raises the first failure after all have ended."""
+    return [future.result() for future in futures]
