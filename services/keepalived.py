@@ -59,7 +59,9 @@ class Keepalived(Service):
         return {"/run/keepalived": Directory()}
 
     def check(self) -> Sequence[Sequence[str]]:
-        return (("keepalived", "-t", "-f", CONFIGURATION),)
+        # keepalived 2.2 -t with an unprivileged script_user takes its parent for dead and ends itself with SIGTERM.
+        # As the first process of a PID namespace it is deaf to that signal, and its exit status is the check's.
+        return (("unshare", "--pid", "--fork", "--", "keepalived", "-t", "-f", CONFIGURATION),)
 
     @property
     def command(self) -> Sequence[str]:

@@ -169,6 +169,8 @@ class EmulatedHost(Node):  # type: ignore[misc]  # mininet has no types
             done = subprocess.run(
                 self.enter(command, wd=wd), capture_output=True, text=True, errors="replace", timeout=timeout_s,
                 stdin=subprocess.DEVNULL, env=self.environment, check=False,
+                # A session of its own: `keepalived -t` signals its whole group, and Ctrl-C is ours to handle.
+                start_new_session=True,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise CommandFailed(f"{self.name}: `{_short(command)}` took longer than {timeout_s:g} s") from error

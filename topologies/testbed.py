@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ from services.service import Service
 from topologies import capsule, cgroup
 from topologies.host import SHARED, EmulatedHost, Surroundings
 from topologies.process import Process
-from topologies.stage import RESOLVER, Stage
+from topologies.stage import NETWORKS, RESOLVER, Stage, interface
 from topologies.waiting import DaemonDied, TestbedError, wait_until
 
 Say = Callable[[str], None]
@@ -259,6 +260,29 @@ class Testbed:
                 self.daemons,
             )
         )
+
+    # -- cables -------------------------------------------------------------------------------------------------
+
+    def unplug(self, host: str, *segments: str) -> None:
+        """Pull the host's cables at the switch, in one go: its own end sees the carrier disappear."""
+        self._switch_ports("down", host, segments)
+
+    def plug(self, host: str, *segments: str) -> None:
+        self._switch_ports("up", host, segments)
+
+    def _switch_ports(self, state: str, host: str, segments: Iterable[str]) -> None:
+        batch = "".join(f"link set dev {segment}-{host} {state}\n" for segment in segments)
+        done = subprocess.run(["ip", "-batch", "-"], input=batch, capture_output=True, text=True, timeout=10, check=False)
+        if done.returncode != 0:
+            raise TestbedError(f"cannot set the links of {host} {state}: {done.stderr.strip()}")
+
+    def reset_addresses(self, host: str) -> None:
+        """Leave the host exactly the addresses it was declared with, and no memory of its neighbours."""
+        for segment, address in self.stage.addresses[host].items():
+            name, prefix = interface(host, segment), NETWORKS[segment].partition("/")[2]
+            self.hosts[host].run(["ip", "addr", "flush", "dev", name])
+            self.hosts[host].run(["ip", "addr", "add", f"{address}/{prefix}", "dev", name])
+            self.hosts[host].run(["ip", "neigh", "flush", "dev", name])
 
     # -- budgets and state --------------------------------------------------------------------------------------
 

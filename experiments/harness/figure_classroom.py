@@ -1,0 +1,112 @@
+"""The classroom picture: the same outage as Locust shows it, and as it was.
+
+Locust's users wait for their answers; while nothing answers they ask nothing, so the slow seconds are hardly
+counted (coordinated omission). The prober asks on schedule and counts from the moment it meant to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.harness import figure_lanes as lanes
+from experiments.harness import figure_style as style
+from experiments.harness.bins import bin_probes, percentile, waits_s, width_for
+from experiments.harness.figure_scene import Scene, scene
+from experiments.harness.model import LoadSample, Trial
+from loadtests.probes import Probe
+
+
+def draw_classroom(trial: Trial, probes: Iterable[Probe], load: Iterable[LoadSample], *, projector: bool = True) -> Figure:
+    """Above: Locust's own p95 and requests/s. Below: p95 of the wait from due, and good answers/s."""
+    preset = style.PROJECTOR if projector else style.PAGE
+    probes = list(probes)
+    period_s = _period_s([p for p in probes if p.stream == trial.headline.stream])
+    sc = scene(trial, probes, (), load, period_s, 0.0, preset)
+    with style.styled(preset):
+        figure = style.new_figure(preset.width_in, preset.width_in * 9 / 16)
+        left, wide = 0.09, 0.89
+        boxes = ((0.725, 0.19), (0.57, 0.12), (0.245, 0.19), (0.09, 0.12))
+        axes = [figure.add_axes((left, bottom - (0.015 if trial.fidelity else 0), wide, high)) for bottom, high in boxes]
+        for ax in axes:
+            ax.set_xlim(*sc.window)
+            ax.axvspan(0, sc.rel(trial.heal_s), color=style.PALE, lw=0, zorder=-4)
+            ax.axvline(0, color=style.BLACK, lw=preset.line_pt * 0.7, zorder=-2)
+            ax.tick_params(labelbottom=ax is axes[-1])
+        _locust(axes[0], axes[1], sc)
+        _truth(axes[2], axes[3], sc)
+        axes[0].sharey(axes[2])  # one scale, or the comparison would cheat
+        axes[2].autoscale(axis="y")
+        lanes.log_scale(axes[2])
+        axes[3].set_xlabel("seconds from injection (grey: the fault)")
+        if trial.fidelity:
+            style.banner(figure, trial.fidelity, preset, y_in=preset.font_pt * 1.4 / 72)
+    return figure
+
+
+def _period_s(probes: list[Probe]) -> float:
+    """The median distance of due times; 5 ms where there is nothing to measure."""
+    due = sorted(p.due_s for p in probes)
+    gaps = [b - a for a, b in zip(due, due[1:], strict=False)]
+    return percentile(gaps, 0.5) if gaps else 0.005
+
+
+def _frame(latency: Axes, rate: Axes, sentence: str, sc: Scene) -> None:
+    latency.set_title(sentence, fontsize=sc.preset.font_pt * 1.35)
+    latency.set_ylabel("p95, ms\n(log scale)")
+    rate.set_ylabel("answers/s")
+    latency.figure.align_ylabels([latency, rate])
+
+
+def _locust(latency: Axes, rate: Axes, sc: Scene) -> None:
+    t = [sc.rel(s.t_s) for s in sc.load]
+    p95 = [math.nan if s.p95_ms is None else s.p95_ms for s in sc.load]
+    _frame(latency, rate, locust_sentence(sc), sc)
+    if not t:
+        latency.text(0.5, 0.5, "no sample of Locust in this trial", transform=latency.transAxes, ha="center")
+        return
+    width = sc.preset.line_pt
+    latency.plot(t, p95, color=style.ORANGE, marker="s", mec=style.BLACK, lw=width * 1.3, ms=sc.preset.point_pt * 1.2)
+    rate.plot(t, [s.rps for s in sc.load], color=style.ORANGE, marker="s", mec=style.BLACK, lw=width * 1.3, ms=sc.preset.point_pt)
+    rate.set_ylim(0, max(1.0, *(s.rps for s in sc.load)) * 1.2)
+
+
+def _truth(latency: Axes, rate: Axes, sc: Scene) -> None:
+    b = bin_probes(sc.probes, sc.trial.start_s, sc.trial.end_s, origin_s=sc.trial.inject_s, width_s=width_for(sc.period_s))
+    _frame(latency, rate, truth_sentence(sc), sc)
+    if not b.start_s:
+        return
+    waits: list[list[float]] = [[] for _ in b.start_s]
+    for due_s, wait_s in waits_s(sc.probes):
+        i = math.floor((due_s - b.start_s[0]) / b.width_s)
+        if 0 <= i < len(waits) and not math.isnan(wait_s):
+            waits[i].append(wait_s)
+    x = [sc.rel(t) + b.width_s / 2 for t in b.start_s]
+    latency.plot(x, [percentile(w, 0.95) * 1e3 for w in waits], color=style.BLUE, lw=sc.preset.line_pt * 1.3)
+    edges = [sc.rel(t) for t in (*b.start_s, b.start_s[-1] + b.width_s)]
+    rate.stairs(b.goodput_hz, edges, fill=True, color=style.SKY)
+    rate.stairs(b.goodput_hz, edges, color=style.BLUE, lw=sc.preset.line_pt, baseline=None)
+    rate.set_ylim(bottom=0)
+
+
+def locust_sentence(sc: Scene) -> str:
+    """What Locust's own numbers say of the fault, as one sentence."""
+    shown = [s.p95_ms for s in sc.load if s.p95_ms is not None and 0 <= sc.rel(s.t_s) <= sc.rel(sc.trial.heal_s)]
+    if not shown or sc.trial.fidelity:
+        return "What Locust shows."
+    return f"What Locust shows: while the fault lasts, its p95 is never above {max(shown):,.0f} ms."
+
+
+def truth_sentence(sc: Scene) -> str:
+    """What the prober saw, as one sentence; no number when the trial does not count."""
+    outage = sc.trial.headline.outage
+    if sc.trial.fidelity:
+        return "What visitors met."
+    if outage is None:
+        return f"What visitors met: no bad answer in {sc.trial.headline.sent:,} probes."
+    if not outage.recovered:
+        return f"What visitors met: no service for {style.outage_text(outage)}, and none at the end of the trial."
+    return f"What visitors met: {style.outage_text(outage)} without service, {outage.lost:,} probes in a row lost."

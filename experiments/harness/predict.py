@@ -1,0 +1,267 @@
+"""Before anything is broken: how long will the outage last? Computed from the configuration the daemons run.
+
+    fault, target ──► which tier breaks ──► who takes over (read from the configs) ──► its timers ──► seconds
+
+    lb   keepalived's peers with the same VIP        VRRP: silence, resignation, track_script
+    web  the other servers of HAProxy's backend      health check, redispatch
+    app  the other servers of nginx's upstream       passive failures, next upstream
+    db   nobody
+
+Configs are host → file name or path → text. The steps that add up to a prediction are `timings`; their
+formulas and sources are in timing.py. A probe is bad when it is not answered within `probe_timeout_s`
+(the smaller of its timeout and its SLO); probes are pinned to one address, so DNS plays no part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Literal, TypeAlias
+
+from experiments.harness.blocks import ConfigError
+from experiments.harness.configs import (
+    HAProxy,
+    Keepalived,
+    NginxUpstream,
+    VrrpInstance,
+    VrrpScript,
+    parse_haproxy,
+    parse_keepalived,
+    parse_nginx_upstreams,
+)  # fmt: skip
+from experiments.harness.model import Prediction
+from experiments.harness.timing import (
+    ANSWER_S,
+    IN_FLIGHT_S,
+    SCRIPT_RUN_S,
+    Reach,
+    Timing,
+    advert_interval_s,
+    marked_down,
+    master_down_s,
+    next_upstream,
+    queue_fills,
+    redispatch_s,
+    resignation,
+    script_fails,
+    seconds,
+    silence,
+)  # fmt: skip
+
+Configs: TypeAlias = Mapping[str, Mapping[str, str]]
+Route = Literal["static", "dynamic", "data"]
+
+FAULTS = ("none", "host-crash", "link-down", "process-kill", "hang", "graceful-stop")
+#: What a new connection to the target meets.
+REACH: Mapping[str, Reach] = {
+    "host-crash": "black-hole", "link-down": "black-hole", "process-kill": "refused",
+    "graceful-stop": "refused", "hang": "silent",
+}  # fmt: skip
+#: Which tiers a probe of each route needs.
+NEEDS: Mapping[Route, tuple[str, ...]] = {
+    "static": ("lb", "web"), "dynamic": ("lb", "web", "app"), "data": ("lb", "web", "app", "db"),
+}  # fmt: skip
+
+
+def predict(
+    fault: str, target_host: str, target_daemon: str | None, configs: Configs, vip: str, *,
+    probe_timeout_s: float = 0.5, route: Route = "data", rate_hz: float = 200.0,
+    script_run_s: float = SCRIPT_RUN_S,
+) -> Prediction:  # fmt: skip
+    """The outage a pinned stream of probes to `vip` will see. `target_daemon` None: the whole host.
+
+    Raises ValueError for an unknown fault, ConfigError if the configuration does not say enough.
+    """
+    steps = timings(
+        fault, target_host, target_daemon, configs, vip, probe_timeout_s=probe_timeout_s, route=route,
+        rate_hz=rate_hz, script_run_s=script_run_s,
+    )  # fmt: skip
+    return total(steps)
+
+
+def total(steps: Sequence[Timing]) -> Prediction:
+    """Steps follow one another: bounds add up, and one step that never happens means no recovery."""
+    highs = [step.high_s for step in steps]
+    known = [high for high in highs if high is not None]
+    return Prediction(
+        low_s=sum(step.low_s for step in steps),
+        high_s=sum(known) if len(known) == len(highs) else None,
+        because="; then ".join(step.because for step in steps),
+    )
+
+
+def timings(
+    fault: str, target_host: str, target_daemon: str | None, configs: Configs, vip: str, *,
+    probe_timeout_s: float = 0.5, route: Route = "data", rate_hz: float = 200.0,
+    script_run_s: float = SCRIPT_RUN_S,
+) -> tuple[Timing, ...]:  # fmt: skip
+    """The steps of the prediction, for a report that prints the arithmetic. Arguments as `predict`."""
+    if fault not in FAULTS:
+        raise ValueError(f"unknown fault {fault!r}: not one of {', '.join(FAULTS)}")
+    if fault == "none":
+        return (_unharmed("control: nothing is broken"),)
+    if target_host not in configs:
+        raise ConfigError(f"no configuration of {target_host}: only of {', '.join(sorted(configs))}")
+    tiers = tiers_of(configs[target_host], target_daemon)
+    outcomes = []
+    for tier in sorted(tiers & set(NEEDS[route])):
+        match tier:
+            case "lb":
+                outcomes.append(_load_balancer(fault, target_host, target_daemon, configs, vip, script_run_s))
+            case "web":
+                outcomes.append(_web(REACH[fault], target_host, configs, vip, probe_timeout_s, rate_hz))
+            case "app" if not (target_daemon is None and "web" in tiers):  # else HAProxy sees the host die
+                outcomes.append(_app(REACH[fault], target_host, configs, vip, probe_timeout_s, rate_hz))
+            case "db":
+                outcomes.append(_database(target_host, configs))
+    what = target_daemon or target_host
+    if not outcomes:
+        return (_unharmed(f"{what} is not on the path of a {route} request to {vip}"),)
+    return max(outcomes, key=_severity)
+
+
+def predict_failback(target_host: str, configs: Configs, vip: str) -> Prediction:
+    """The outage when a repaired load balancer takes its address back: none, both hold it for one packet.
+
+    keepalived always starts, and leaves FAULT, as BACKUP, whatever `state` says; it discards adverts of
+    lower priority and becomes master after its own Master_Down (RFC 3768 §6.4.2). The peer steps down on
+    the first advert it hears, which leaves together with the gratuitous ARP.
+    """
+    cluster = cluster_of(configs, vip)
+    if target_host not in cluster or holder(configs, vip) != target_host:
+        return Prediction(0.0, 0.0, f"{target_host} does not take {vip} back")
+    mine = cluster[target_host]
+    if mine.nopreempt:
+        return Prediction(0.0, 0.0, f"{target_host} comes back with nopreempt: {vip} stays where it is")
+    down_s = master_down_s(mine.version, advert_s(mine), mine.priority)
+    return Prediction(
+        0.0, 0.0,
+        f"{target_host} returns as BACKUP, discards adverts of lower priority, is master after Master_Down "
+        f"{seconds(down_s)} s; the peer steps down on its first advert: no gap",
+    )  # fmt: skip
+
+
+def dns_round_robin_share(records: Collection[str], dead: Collection[str]) -> float:
+    """Share of new connections that try a dead address first: 1/k with one of k records dead."""
+    if not records:
+        raise ValueError("a name without records has no share")
+    return sum(record in dead for record in records) / len(records)
+
+
+# --- the load balancers: keepalived -------------------------------------------------------------------
+
+
+def _load_balancer(
+    fault: str, host: str, daemon: str | None, configs: Configs, vip: str, script_run_s: float
+) -> tuple[Timing, ...]:
+    cluster = cluster_of(configs, vip)
+    first = holder(configs, vip)
+    if first is not None and host != first:
+        return (_unharmed(f"{host} does not hold {vip}, {first} does"),)
+    if daemon == "keepalived" and fault != "graceful-stop":
+        return (
+            _unharmed(
+                f"the address stays on {host} when keepalived dies or freezes: two hosts answer for it"
+            ),
+        )
+    peers = {name: instance for name, instance in cluster.items() if name != host}
+    if not peers:
+        return (_never(f"{host} is the only load balancer: nothing takes over {vip}"),)
+    backup = max(peers.values(), key=standing_of)
+    mine = cluster[host]
+    version, priority, advert_s = backup.version, standing_of(backup), advert_s(mine)
+    if fault == "graceful-stop" and daemon != "haproxy":
+        return (resignation(version, advert_s, priority),)
+    if daemon is None or REACH[fault] == "black-hole":
+        return (silence(version, advert_s, priority),)
+    # HAProxy alone is gone: only a track_script can tell keepalived.
+    script = _watching_haproxy(mine, backup)
+    if script is None:
+        return (_never(f"no track_script makes {host} give {vip} up while keepalived lives"),)
+    detect = script_fails(script, hung=fault == "hang", run_s=script_run_s)
+    if script.weight == 0:
+        return (detect, resignation(version, advert_s, priority))
+    return (detect, silence(version, advert_s, priority, "last advert above the backup's priority"))
+
+
+def _watching_haproxy(mine: VrrpInstance, backup: VrrpInstance) -> VrrpScript | None:
+    """The tracked script whose failure makes us yield to the backup: FAULT, or too low a priority."""
+    about = [s for s in mine.tracked if "haproxy" in f"{s.name} {s.command}".lower()] or list(mine.tracked)
+    for script in about:
+        failed = standing_of(mine) - abs(script.weight)
+        if script.weight == 0 or (failed < standing_of(backup) and not backup.nopreempt):
+            return script
+    return None
+
+
+# --- the web servers: HAProxy ---------------------------------------------------------------------------
+
+
+def _web(
+    reach: Reach, host: str, configs: Configs, vip: str, limit_s: float, rate_hz: float
+) -> tuple[Timing, ...]:
+    front = haproxy_of(configs, vip)
+    if front is None:
+        return (_never(f"no load balancer in front of {host}: nothing takes over"),)
+    backend = front.backend_of(host)
+    if backend is None:
+        raise ConfigError(f"HAProxy has no server named {host}")
+    server = next(s for s in backend.servers if s.name == host)
+    if len(backend.servers) < 2:
+        return (_never(f"{host} is the only server of backend {backend.name}: nothing takes over"),)
+    lost_s = redispatch_s(backend, reach)
+    if lost_s is not None and lost_s + ANSWER_S <= limit_s:
+        words = f"{reach}: HAProxy redispatches after {seconds(lost_s)} s, within the probe's {seconds(limit_s)} s"
+        return (Timing("none", 0.0, IN_FLIGHT_S, f"{words}; only requests in flight are lost"),)
+    if not server.check:
+        return (_never(f"{host} is not checked: its share of requests fails for good"),)
+    if reach == "silent" and not backend.httpchk:
+        return (queue_fills(backend, server, rate_hz),)
+    down = marked_down(backend, server, reach)
+    if lost_s is not None and lost_s < limit_s:  # too close to call: probes may or may not make it
+        down = Timing(down.phase, 0.0, down.high_s, f"redispatch takes {seconds(lost_s)} s; {down.because}")
+    return (down,)
+
+
+# --- the application servers: nginx; the database -------------------------------------------------------
+
+
+def _app(
+    reach: Reach, host: str, configs: Configs, vip: str, limit_s: float, rate_hz: float
+) -> tuple[Timing, ...]:
+    upstreams = [u for files in configs.values() for u in upstreams_of(files)]
+    shared = [u for u in upstreams if len(u.servers) > 1]
+    if shared:
+        return (next_upstream(shared[0], reach, len(shared), rate_hz, limit_s),)
+    front = haproxy_of(configs, vip)
+    backend = front.backend_of(host) if front else None
+    server = next((s for s in backend.servers if s.name == host), None) if backend else None
+    if backend is None or server is None or len(backend.servers) < 2:
+        return (_never(f"{host} is the only application server: nothing takes over"),)
+    if not (server.check and backend.httpchk):
+        return (_never(f"nginx on {host} lives, and no HTTP check asks for more"),)
+    # nginx answers 502 for a refused gunicorn and waits for a frozen one: the check ends as if asked directly.
+    down = marked_down(backend, server, reach)
+    words = f"nginx on {host} has no other upstream; if the check passes through it, {down.because}"
+    return (Timing(down.phase, down.low_s, down.high_s, words),)
+
+
+def _database(host: str, configs: Configs) -> tuple[Timing, ...]:
+    text = file_of(configs[host], "my.cnf") or ""
+    if re.search(r"^\s*(super_)?read_only\s*(=\s*(1|on|true)\s*)?$", text, re.IGNORECASE | re.MULTILINE):
+        return (_unharmed(f"{host} is a read-only replica"),)
+    return (_never(f"{host} is the database: nothing takes over"),)
+
+
+def _unharmed(because: str) -> Timing:
+    return Timing("none", 0.0, 0.0, because)
+
+
+def _never(because: str) -> Timing:
+    return Timing("outage", 0.0, None, because)
+
+
+def _severity(steps: tuple[Timing, ...]) -> tuple[bool, float]:
+    prediction = total(steps)
+    return not prediction.recovers, prediction.high_s or 0.0

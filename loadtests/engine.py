@@ -1,0 +1,169 @@
+"""Open-loop HTTP: request k is sent when it is due, however the ones before it fare. One thread, one epoll.
+
+    due ─► launch ─► (loadtests/wire.py: dns, connect, tls, send, first byte, complete) ─► report
+     ▲       │ behind? at once, and the lateness is in the record
+     └───────┴─ between any two events, so that a burst of answers does not make the next request late
+
+Never skipped, never retried. Not asyncio: it costs a millisecond per TLS request and rounds timers to one.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Final
+
+from loadtests.connection import Connection, Lane, Stream
+from loadtests.outcomes import CLOSED, IDLE, IN_FLIGHT_CAP, LINGERING, RESOLVING, of_timeout
+from loadtests.probes import Probe
+from loadtests.wire import Wire
+
+TICK_S: Final = 0.05
+GAP_S: Final = 0.0005  # housekeeping waits for a gap this long between requests, but at most another TICK_S
+LAUNCHES_AT_ONCE: Final = 16  # of a backlog, before looking after the answers again
+
+_due = attrgetter("due_s")
+_clock = time.monotonic
+
+
+class Engine:
+    """Runs streams and calls `report` with each finished Probe, in order of completion.
+
+    A request has `timeout_s` from the moment it is sent (a client that starts late does not give up
+    early), of which DNS may take `dns_timeout_s`; right answers later than `slo_s` after due are "slow".
+    `nameserver` is (address, port), needed by streams without `connect_to`: ValueError.
+    """
+
+    def __init__(
+        self, streams: Sequence[Stream], report: Callable[[Probe], None], *, timeout_s: float, slo_s: float,
+        dns_timeout_s: float | None = None, nameserver: tuple[str, int] | None = None,
+        max_in_flight: int = 4096,
+    ) -> None:  # fmt: skip
+        if nameserver is None and any(s.connect_to is None for s in streams):
+            raise ValueError("a stream without connect_to needs a name server")
+        self._streams = streams
+        self._report = report
+        self._timeout_s = timeout_s
+        self._dns_timeout_s = timeout_s if dns_timeout_s is None else min(dns_timeout_s, timeout_s)
+        self._max_in_flight = max_in_flight
+        self.in_flight = 0
+        self.in_flight_max = 0
+        self._until_s = math.inf
+        self._serial = 0
+        self._timers: list[tuple[float, int, Connection]] = []  # heap of (deadline, serial, …)
+        self._wire = Wire(self._ended, slo_s=slo_s, nameserver=nameserver or ("", 0))
+
+    def stop(self) -> None:
+        """No request that is due from now on is sent; run() returns when those in flight are over.
+
+        Safe in a signal handler; noticed within a tick.
+        """
+        self._until_s = min(self._until_s, _clock())
+
+    def run(self, t0_s: float, until_s: float = math.inf, tick: Callable[[], None] | None = None) -> None:
+        """Sends all that is due in [t0_s, until_s), then waits for what is in flight: at most one timeout.
+
+        `tick` is called from t0_s on, every 50 to 100 ms, when no request is just about to be due. An engine
+        runs once: ValueError from closed descriptors if asked again.
+        """
+        self._until_s = min(self._until_s, until_s)
+        self._lanes = [Lane(s, t0_s) for s in self._streams]
+        self._next = self._lanes[0]
+        self._next_due_s = t0_s
+        try:
+            self._loop(t0_s, tick or (lambda: None))
+        finally:
+            self._wire.close()
+            self._timers.clear()
+
+    def _loop(self, tick_s: float, tick: Callable[[], None]) -> None:
+        wire, timers = self._wire, self._timers
+        while True:
+            now_s = _clock()
+            if now_s >= self._next_due_s:
+                self._launch_due()
+                now_s = _clock()
+            if self._next_due_s >= self._until_s:
+                self._next_due_s = math.inf
+                if not self.in_flight:
+                    return
+            if now_s >= tick_s and (self._next_due_s - now_s > GAP_S or now_s - tick_s > TICK_S):
+                tick()
+                tick_s = now_s + TICK_S
+            first_timer_s = timers[0][0] if timers else math.inf
+            wake_s = min(self._next_due_s, first_timer_s, max(tick_s, now_s + GAP_S))
+            for fd, _ in wire.wait(wake_s - _clock()):
+                wire.step(fd)
+                if _clock() >= self._next_due_s:
+                    self._launch_due()
+            self._expire()  # after the events: an answer that lay waiting while we were stopped did arrive
+            wire.close_dropped()
+
+    def _launch_due(self) -> None:
+        for _ in range(LAUNCHES_AT_ONCE):
+            lane, due_s = self._next, self._next_due_s
+            if due_s > _clock() or due_s >= self._until_s:
+                return
+            k = lane.k
+            lane.advance()
+            self._next = min(self._lanes, key=_due)
+            self._next_due_s = self._next.due_s
+            self._launch(lane, k, due_s)
+
+    def _launch(self, lane: Lane, k: int, due_s: float) -> None:
+        sent_s = _clock()
+        if self.in_flight >= self._max_in_flight:
+            name, address = lane.stream.name, lane.stream.connect_to or ""
+            self._report(Probe(name, k, due_s, sent_s, None, None, sent_s, IN_FLIGHT_CAP, None, address, ""))
+            return
+        self.in_flight += 1
+        self.in_flight_max = max(self.in_flight_max, self.in_flight)
+        self._serial += 1
+        deadline_s = sent_s + self._timeout_s
+        idle = self._take_idle(lane)
+        connection = idle or Connection(lane)
+        connection.begin(self._serial, k, due_s, sent_s, deadline_s)
+        heapq.heappush(self._timers, (deadline_s, self._serial, connection))
+        if idle is not None:
+            self._wire.resume(idle)
+            return
+        if lane.question is not None and self._dns_timeout_s < self._timeout_s:
+            heapq.heappush(self._timers, (sent_s + self._dns_timeout_s, self._serial, connection))
+        self._wire.open(connection)
+
+    def _take_idle(self, lane: Lane) -> Connection | None:
+        while lane.idle:
+            connection = lane.idle.pop()
+            if connection.still_open():
+                return connection
+            self._wire.drop(connection)  # closed by the server between two requests: its right, no error
+        return None
+
+    def _expire(self) -> None:
+        timers, now_s = self._timers, _clock()
+        while timers:
+            deadline_s, serial, connection = timers[0]
+            stage = connection.stage
+            over = connection.serial != serial or stage in (IDLE, CLOSED)
+            if not over and deadline_s > now_s:
+                return
+            heapq.heappop(timers)
+            if over or (deadline_s < connection.deadline_s and stage != RESOLVING):
+                continue  # the second case is a DNS deadline that was met
+            if stage == LINGERING:
+                self._wire.drop(connection)
+            else:
+                self._wire.fail(connection, of_timeout(stage))
+
+    def _ended(self, connection: Connection, outcome: str, end_s: float) -> None:
+        self.in_flight -= 1
+        c, answer = connection, connection.answer
+        self._report(
+            Probe(
+                c.lane.stream.name, c.k, c.due_s, c.sent_s, c.connected_s, c.first_byte_s, end_s,
+                outcome, answer.status, c.address, answer.served_by,
+            )
+        )  # fmt: skip

@@ -1,0 +1,220 @@
+"""The stopwatch of every outage: `python -P -m loadtests.prober CONFIG.json` probes until it is told to stop.
+
+{"started_s": 8123.4}                    first line on stdout, when the first probe is due
+probes.csv                               a row per probe as it completes, on disk within 100 ms
+{"streams": {…}, "cpu_share": 0.08, …}   last line, after SIGTERM: what was sent, and can it be believed
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import json
+import math
+import os
+import resource
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from loadtests.connection import Stream
+from loadtests.engine import Engine
+from loadtests.http1 import get_request
+from loadtests.lookup import nameserver_endpoint
+from loadtests.outcomes import OWN_FAULTS
+from loadtests.prober_config import ConfigError, ProberConfig, StreamConfig
+from loadtests.probes import Probe, write_header, write_probe
+from loadtests.wire import verifying_context
+
+EXIT_USAGE = 2
+LEAD_S = 0.02  # between the last preparation and the first probe
+BUFFER_BYTES = 1 << 20  # more than 100 ms of rows at any rate, so that only a tick writes to the file
+NICE = -10  # as far as allowed: the stopwatch goes before the load it times
+
+
+class Tally:
+    """What one stream has seen so far. Lateness is counted in steps of 10 µs, so an hour takes no more memory
+    than a minute.
+    """
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._lateness: Counter[int] = Counter()
+        self._max_s = 0.0
+
+    def add(self, p: Probe) -> None:
+        lateness_s = p.sent_s - p.due_s
+        self.outcomes[p.outcome] += 1
+        self._lateness[int(lateness_s * 1e5) + 1] += 1  # rounded up: never flattering
+        if lateness_s > self._max_s:
+            self._max_s = lateness_s
+
+    def lateness_ms(self, q: float) -> float | None:
+        """Nearest-rank percentile, 0 < q <= 1; None if nothing was sent."""
+        rank = math.ceil(q * self._lateness.total())
+        seen = 0
+        for step in sorted(self._lateness):
+            seen += self._lateness[step]
+            if seen >= rank:
+                return step / 100
+        return None
+
+    def summary(self) -> dict[str, Any]:
+        bad = {name: n for name, n in sorted(self.outcomes.items()) if name != "ok"}
+        late = {"p50": self.lateness_ms(0.5), "p99": self.lateness_ms(0.99), "max": self._max_s * 1e3}
+        return {"sent": self.outcomes.total(), "good": self.outcomes["ok"], "bad": bad, "lateness_ms": late}
+
+
+class Recorder:
+    """Takes each finished probe: a row in the file, a count in the tally of its stream."""
+
+    def __init__(self, config: ProberConfig, rows: TextIO) -> None:
+        self._rows = rows
+        self.tallies = {s.name: Tally() for s in config.streams}
+        self._announce: str | None = None
+
+    def announce(self, t0_s: float) -> None:
+        self._announce = json.dumps({"started_s": t0_s})
+
+    def probe(self, p: Probe) -> None:
+        write_probe(self._rows, p)
+        self.tallies[p.stream].add(p)
+
+    def tick(self) -> None:
+        """Called in a gap between probes, so that neither line nor file delays one."""
+        if self._announce is not None:
+            print(self._announce, flush=True)
+            self._announce = None
+        self._rows.flush()
+
+
+class Fairness:
+    """Whether this process got the processor when it wanted it."""
+
+    def __init__(self) -> None:
+        self._wall_s, self._cpu_s, self._waited_s = time.monotonic(), time.process_time(), _run_queue_wait_s()
+
+    def summary(self) -> dict[str, float | None]:
+        """Shares of the wall time since the start: on the processor, and ready but waiting for it."""
+        wall_s = time.monotonic() - self._wall_s
+        waited_s = _run_queue_wait_s()
+        share = None if waited_s is None or self._waited_s is None else (waited_s - self._waited_s) / wall_s
+        return {
+            "wall_s": wall_s,
+            "cpu_share": (time.process_time() - self._cpu_s) / wall_s,
+            "run_queue_wait_share": share,
+        }
+
+
+def _run_queue_wait_s() -> float | None:
+    """Ready but not running: /proc/self/schedstat, second field (kernel: sched-stats.rst), or None."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return None
+
+
+def stream_of(config: ProberConfig, s: StreamConfig) -> Stream:
+    """The engine's view of a configured stream. Raises OSError if the CA cannot be read."""
+    return Stream(
+        name=s.name,
+        host=s.host,
+        port=s.port,
+        request=get_request(s.split.netloc, s.target, keep_alive=s.keep_alive),
+        rate_hz=s.rate_hz,
+        expect_status=config.expect_status,
+        expect_text=config.expect_text.encode(),
+        keep_alive=s.keep_alive,
+        connect_to=s.connect_to,
+        tls=verifying_context(config.ca_file) if s.split.scheme == "https" and config.ca_file else None,
+    )
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Priority as far as allowed, fine timers, and no cyclic garbage collector: a full collection stops the
+    loop for milliseconds, and the engine makes no cycles (a test holds it to that), so counting is enough.
+    """
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    with contextlib.suppress(OSError):  # the kernel may delay a sleeper by 50 µs to save wake-ups; 1 µs here
+        Path("/proc/self/timerslack_ns").write_text("1000")
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def allow_descriptors(wanted: int) -> None:
+    """Raises the soft limit as far as the hard one lets us; beyond it, probes are "local-error"."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+def probe(config: ProberConfig) -> dict[str, Any]:
+    """Probes until `duration_s` or SIGTERM or SIGINT; returns the summary. Raises OSError for bad files."""
+    allow_descriptors(2 * config.max_in_flight + 64)  # answered connections linger until the server closes
+    with Path(config.output).open("w", buffering=BUFFER_BYTES) as rows:
+        write_header(rows)
+        recorder = Recorder(config, rows)
+        engine = Engine(
+            [stream_of(config, s) for s in config.streams],
+            recorder.probe,
+            timeout_s=config.timeout_s,
+            slo_s=config.slo_s,
+            dns_timeout_s=config.dns_timeout_s,
+            nameserver=None if config.nameserver is None else nameserver_endpoint(config.nameserver),
+            max_in_flight=config.max_in_flight,
+        )
+
+        def stop(_signum: int, _frame: FrameType | None) -> None:
+            engine.stop()
+
+        old = [(number, signal.signal(number, stop)) for number in (signal.SIGTERM, signal.SIGINT)]
+        try:
+            with undisturbed():
+                t0_s = time.monotonic() + LEAD_S
+                recorder.announce(t0_s)
+                fairness = Fairness()
+                engine.run(t0_s, t0_s + config.bounded_duration_s, recorder.tick)
+                summary = fairness.summary()
+        finally:
+            for number, handler in old:
+                signal.signal(number, handler)
+    own = {name: sum(t.outcomes[name] for t in recorder.tallies.values()) for name in sorted(OWN_FAULTS)}
+    return {
+        "streams": {name: t.summary() for name, t in recorder.tallies.items()},
+        **summary,
+        "in_flight_max": engine.in_flight_max,
+        "own_faults": {name: n for name, n in own.items() if n},
+        "max_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="prober", description="Probe at fixed times, whatever happens.")
+    parser.add_argument("config", type=Path, help="JSON document, see loadtests/prober_config.py")
+    path = parser.parse_args(argv).config
+    try:
+        summary = probe(ProberConfig.from_json(path.read_text()))
+    except (ConfigError, OSError) as error:
+        print(f"prober: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    print(json.dumps(summary), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
