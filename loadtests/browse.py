@@ -38,4 +38,4 @@ class Visitor(HttpUser):  # type: ignore[misc]  # locust's base has no types her
 
     @task(2)
     def load_the_style(self) -> None:
-        self.client.get("/static/style.css")
+        self.client.get("/static/site.css")

@@ -84,7 +84,7 @@ class Engine:
         while True:
             now_s = _clock()
             if now_s >= self._next_due_s:
-                self._launch_due()
+                self._launch_due(LAUNCHES_AT_ONCE)
                 now_s = _clock()
             if self._next_due_s >= self._until_s:
                 self._next_due_s = math.inf
@@ -95,15 +95,15 @@ class Engine:
                 tick_s = now_s + TICK_S
             first_timer_s = timers[0][0] if timers else math.inf
             wake_s = min(self._next_due_s, first_timer_s, max(tick_s, now_s + GAP_S))
-            for fd, _ in wire.wait(wake_s - _clock()):
+            for fd in wire.ready(wake_s - _clock()):
                 wire.step(fd)
                 if _clock() >= self._next_due_s:
-                    self._launch_due()
+                    self._launch_due(1)  # one: the next answer frees a kept-alive connection for the next
             self._expire()  # after the events: an answer that lay waiting while we were stopped did arrive
             wire.close_dropped()
 
-    def _launch_due(self) -> None:
-        for _ in range(LAUNCHES_AT_ONCE):
+    def _launch_due(self, at_most: int) -> None:
+        for _ in range(at_most):
             lane, due_s = self._next, self._next_due_s
             if due_s > _clock() or due_s >= self._until_s:
                 return

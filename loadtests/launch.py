@@ -1,7 +1,7 @@
 """Command lines for the two generators, as they run inside a client host. Neither is ever imported by a harness.
 
-    prober   open loop: the stopwatch           python -m loadtests.prober CONFIG.json
-    Locust   closed loop: the background load   python -m locust -f loadtests/browse.py …
+prober   open loop: the stopwatch           python -m loadtests.prober CONFIG.json
+Locust   closed loop: the background load   python -m locust -f loadtests/browse.py …
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ def prober(config: str) -> Sequence[str]:
     return (PYTHON, "-P", "-m", "loadtests.prober", str(RESULTS / config))
 
 
-def locust(scenario: str, *, host_url: str, users: int, spawn_rate: float, at_most_s: int, record: str) -> Sequence[str]:
+def locust(
+    scenario: str, *, host_url: str, users: int, spawn_rate: float, at_most_s: int, record: str
+) -> Sequence[str]:
     """Locust without its web UI, bounded in users and time.
 
     `record` is a directory in the results where the scenario leaves requests.csv and load.csv. Locust's own exit

@@ -1,7 +1,7 @@
 """A probe is one request with every moment of its life on CLOCK_MONOTONIC; probes.csv is one row each.
 
-    due ──► sent ──► connected ──► first byte ──► end
-     └────────────── latency counts from here ────┘
+due ──► sent ──► connected ──► first byte ──► end
+ └────────────── latency counts from here ────┘
 """
 
 from __future__ import annotations

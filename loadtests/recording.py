@@ -71,4 +71,3 @@ def _ticks(period_s: float) -> Iterator[float]:
     while True:
         gevent.sleep(period_s)
         yield time.monotonic()
-

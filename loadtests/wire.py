@@ -73,14 +73,28 @@ class Wire:
 
     # --- what the engine calls
 
-    def wait(self, wait_s: float) -> list[tuple[int, int]]:
-        """Sockets that are ready now, or after at most wait_s.
+    def ready(self, wait_s: float) -> list[int]:
+        """Descriptors to step now, after at most wait_s: answers, then the rest, then one TLS handshake.
 
-        epoll rounds its own timeout up to a millisecond; select waits for the epoll to the microsecond.
+        A handshake costs as much as twenty answers. Answers that wait behind it would be timed late, and would
+        keep their connections from the next requests, which then begin handshakes of their own.
         """
-        if wait_s > 0:
+        if wait_s > 0:  # epoll rounds its own timeout up to a millisecond; select keeps to microseconds
             select.select((self._epoll,), (), (), wait_s)
-        return self._epoll.poll(0, EVENTS_AT_ONCE)
+        answers: list[int] = []
+        rest: list[int] = []
+        handshake: list[int] = []
+        connections = self._connections
+        for fd, _ in self._epoll.poll(0, EVENTS_AT_ONCE):
+            connection = connections[fd]
+            stage = connection.stage
+            if stage == WAITING:
+                answers.append(fd)
+            elif connection.lane.stream.tls is None or stage not in (CONNECTING, HANDSHAKE):
+                rest.append(fd)
+            elif not handshake:  # the first: it has been ready longest
+                handshake.append(fd)
+        return answers + rest + handshake
 
     def step(self, fd: int) -> None:
         """Takes the request on a ready socket as far as it goes."""

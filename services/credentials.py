@@ -1,6 +1,6 @@
 """Every key and password is made for one run, kept in memory, and written only where its daemon reads it.
 
-    CA (per run) ──signs──► www.foobar.com …        clients trust the CA and nothing else
+CA (per run) ──signs──► www.foobar.com …        clients trust the CA and nothing else
 """
 
 from __future__ import annotations
@@ -87,11 +87,14 @@ class _Authority:
 
         key = ec.generate_private_key(ec.SECP256R1())
         builder = self._builder(x509, _name(x509, names[0]), self._certificate.subject, key.public_key())
-        builder = builder.add_extension(x509.SubjectAlternativeName([_san(x509, n) for n in names]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_san(x509, n) for n in names]), critical=False
+        )
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(x509, ca=False), critical=True)
         builder = builder.add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+            critical=False,
         )
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

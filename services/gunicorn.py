@@ -34,6 +34,7 @@ class Gunicorn(Service):
     database: str
     workers: int = 1
     threads: int = 8
+    graceful_timeout_s: int = 4  # below stop_timeout_s, so that a stop is graceful to its end
     after: tuple[str, ...] = ()
 
     def render(self, secrets: Secrets) -> Mapping[str, File]:

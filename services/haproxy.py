@@ -44,7 +44,9 @@ class HAProxy(Service):
         pem = secrets.certificate(self.server_name).chain_and_key
         return {
             CONFIGURATION: File(
-                template_beside(__file__, "haproxy.cfg", service=self, certificate=CERTIFICATE, stats_port=STATS_PORT)
+                template_beside(
+                    __file__, "haproxy.cfg", service=self, certificate=CERTIFICATE, stats_port=STATS_PORT
+                )
             ),
             # Read by the master before it drops its privileges, so root alone may read it.
             CERTIFICATE: File(pem, mode=0o600, secret=True),

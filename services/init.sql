@@ -2,7 +2,7 @@
 CREATE DATABASE IF NOT EXISTS foobar CHARACTER SET utf8mb4;
 {% for client in service.clients %}
 CREATE USER IF NOT EXISTS 'site'@'{{ client }}' IDENTIFIED BY '{{ password }}';
-GRANT SELECT, INSERT, UPDATE, DELETE ON foobar.* TO 'site'@'{{ client }}';
+GRANT SELECT, INSERT ON foobar.* TO 'site'@'{{ client }}';
 {% endfor %}
 USE foobar;
 {{ schema }}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -43,7 +42,9 @@ class MySQL(Service):
             __file__, "init.sql", service=self, password=secrets.password("mysql-site"), schema=schema
         )
         return {
-            CONFIGURATION: File(template_beside(__file__, "my.cnf", service=self, socket=SOCKET, initial=INITIAL)),
+            CONFIGURATION: File(
+                template_beside(__file__, "my.cnf", service=self, socket=SOCKET, initial=INITIAL)
+            ),
             INITIAL: File(initial, mode=0o600, owner="mysql:mysql", secret=True),
         }
 
@@ -56,7 +57,9 @@ class MySQL(Service):
 
     def prepare(self) -> Sequence[Sequence[str]]:
         if self.server == "mysqld":
-            return ((self.server, f"--defaults-file={CONFIGURATION}", "--user=mysql", "--initialize-insecure"),)
+            return (
+                (self.server, f"--defaults-file={CONFIGURATION}", "--user=mysql", "--initialize-insecure"),
+            )
         return (
             (
                 "mariadb-install-db", f"--defaults-file={CONFIGURATION}", "--user=mysql", "--skip-test-db",
@@ -79,7 +82,12 @@ class MySQL(Service):
 
         try:
             connection = pymysql.connect(
-                user="root", database="foobar", defer_connect=True, read_timeout=2, write_timeout=2
+                user="root",
+                database="foobar",
+                defer_connect=True,
+                read_timeout=2,
+                write_timeout=2,
+                ssl_disabled=True,  # a UNIX socket needs none, and PyMySQL would use what the server offers
             )
             connection.connect(host.connect_unix(SOCKET, timeout_s=1.0))
         except pymysql.err.OperationalError as not_yet:

@@ -33,7 +33,9 @@ class Named(Service):
 
     def render(self, secrets: Secrets) -> Mapping[str, File]:
         return {
-            "/etc/bind/named.conf": File(template_beside(__file__, "named.conf", service=self, zone_file=ZONE_FILE)),
+            "/etc/bind/named.conf": File(
+                template_beside(__file__, "named.conf", service=self, zone_file=ZONE_FILE)
+            ),
             ZONE_FILE: File(template_beside(__file__, "foobar.com.zone", service=self)),
         }
 

@@ -70,7 +70,7 @@ class Service:
     name: ClassVar[str]  # the daemon's own name: "haproxy"
     program: ClassVar[str]  # the executable that must be installed
     package: ClassVar[str]  # Debian's package that brings it
-    ready_timeout_s: ClassVar[float] = 15.0
+    ready_timeout_s: ClassVar[float] = 20.0
     stop_timeout_s: ClassVar[float] = 5.0
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     reload_signal: ClassVar[signal.Signals | None] = None
@@ -131,7 +131,11 @@ def template_beside(module_file: str, name: str, **values: Any) -> str:
 
 
 def http_status(
-    connection: socket.socket, host_header: str, path: str, tls: ssl.SSLContext | None = None, limit: int = 65536
+    connection: socket.socket,
+    host_header: str,
+    path: str,
+    tls: ssl.SSLContext | None = None,
+    limit: int = 65536,
 ) -> tuple[int, bytes]:
     """One HTTP/1.1 exchange over an open connection: (status, everything received up to `limit` bytes).
 

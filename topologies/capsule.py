@@ -150,7 +150,9 @@ def running() -> list[RunningCapsule]:
             continue
         init = _only_child(entry["unshare"])
         if init is not None:
-            found.append(RunningCapsule(entry["run_id"], entry["label"], entry["results"], entry["supervisor"], init))
+            found.append(
+                RunningCapsule(entry["run_id"], entry["label"], entry["results"], entry["supervisor"], init)
+            )
     return found
 
 
@@ -159,7 +161,9 @@ def stop(run: RunningCapsule, timeout_s: float = 30.0) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(run.supervisor, signal.SIGTERM)
     entry = REGISTRY / f"{run.run_id}.json"
-    wait_until(lambda: not entry.exists(), timeout_s=timeout_s, what=f"run {run.run_id} to end", interval_s=0.05)
+    wait_until(
+        lambda: not entry.exists(), timeout_s=timeout_s, what=f"run {run.run_id} to end", interval_s=0.05
+    )
 
 
 def inside(run: RunningCapsule, command: Sequence[str]) -> list[str]:
@@ -210,7 +214,9 @@ def _sweeper(hierarchy: cgroup.Hierarchy, run_id: str) -> Iterator[None]:
             os.waitpid(child, 0)
 
 
-def _sweep_when_alone(reader: int, writer: int, hierarchy: cgroup.Hierarchy, run_id: str, supervisor: int) -> None:
+def _sweep_when_alone(
+    reader: int, writer: int, hierarchy: cgroup.Hierarchy, run_id: str, supervisor: int
+) -> None:
     """The sweeper's whole life; never returns."""
     status = 1
     try:

@@ -140,11 +140,15 @@ class Tree:
                 (root / self._name).mkdir()
                 self._delegate(root / self._name)
         except OSError as error:
-            raise CannotEmulate(f"cannot make cgroups ({error}); run as root, outside an unprivileged container") from error
+            raise CannotEmulate(
+                f"cannot make cgroups ({error}); run as root, outside an unprivileged container"
+            ) from error
 
     def group(self, host: str) -> Group:
         group = Group(
-            self._hierarchy.version, self._hierarchy.cpu / self._name / host, self._hierarchy.memory / self._name / host
+            self._hierarchy.version,
+            self._hierarchy.cpu / self._name / host,
+            self._hierarchy.memory / self._name / host,
         )
         for directory in group.directories:
             directory.mkdir(exist_ok=True)

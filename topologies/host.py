@@ -91,7 +91,10 @@ class EmulatedHost(Node):  # type: ignore[misc]  # mininet has no types
         self.run(["hostname", self.name])
         self.put("/etc/hostname", File(f"{self.name}\n"))
         self.put("/etc/hosts", File(f"127.0.0.1 localhost {self.name}\n"))
-        self.put("/etc/resolv.conf", File(f"search foobar.com\nnameserver {resolver}\noptions timeout:1 attempts:2\n"))
+        self.put(
+            "/etc/resolv.conf",
+            File(f"search foobar.com\nnameserver {resolver}\noptions timeout:1 attempts:2\n"),
+        )
         self.put(AUTHORITY, File(authority))
         bundle = self.path(TRUST_STORE)
         bundle.write_text(bundle.read_text() + authority if bundle.exists() else authority)
@@ -173,13 +176,19 @@ class EmulatedHost(Node):  # type: ignore[misc]  # mininet has no types
                 start_new_session=True,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise CommandFailed(f"{self.name}: `{_short(command)}` took longer than {timeout_s:g} s") from error
+            raise CommandFailed(
+                f"{self.name}: `{_short(command)}` took longer than {timeout_s:g} s"
+            ) from error
         if check and done.returncode != 0:
             said = (done.stderr or done.stdout).strip()
-            raise CommandFailed(f"{self.name}: `{_short(command)}` exited with {done.returncode}: {said[-1500:]}")
+            raise CommandFailed(
+                f"{self.name}: `{_short(command)}` exited with {done.returncode}: {said[-1500:]}"
+            )
         return done
 
-    def spawn(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> process.Process:
+    def spawn(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> process.Process:
         """Start a long-running command inside the host's budget; its output goes to hosts/HOST/NAME.log."""
         if self.surroundings is None:
             raise CommandFailed(f"{self.name}: not furnished yet")

@@ -1,6 +1,6 @@
 """A process on a host: it owns its process group, writes to a log file, and is never ended by name.
 
-    start ──► running ──► stop (its stop signal, then KILL) · kill · pause ⇄ resume
+start ──► running ──► stop (its stop signal, then KILL) · kill · pause ⇄ resume
 """
 
 from __future__ import annotations

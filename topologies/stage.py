@@ -50,7 +50,10 @@ class Settings:
             if not condition:
                 raise BadSettings(message)
 
-        need(self.mode in ("active-active", "active-passive"), f"mode {self.mode!r}: active-active or active-passive")
+        need(
+            self.mode in ("active-active", "active-passive"),
+            f"mode {self.mode!r}: active-active or active-passive",
+        )
         need(self.wiring in ("unix", "tcp"), f"wiring {self.wiring!r}: unix or tcp")
         for name, most in (("balancers", 9), ("web_servers", 9), ("app_servers", 9)):
             value = getattr(self, name)
@@ -67,7 +70,9 @@ class Settings:
             self.server_cores is None or 0.05 <= self.server_cores <= 64,
             f"server cores {self.server_cores}: 0.05 to 64",
         )
-        need(128 <= self.server_memory_mb <= 1 << 20, f"server memory {self.server_memory_mb} MB: at least 128")
+        need(
+            128 <= self.server_memory_mb <= 1 << 20, f"server memory {self.server_memory_mb} MB: at least 128"
+        )
         need(
             self.link_mbit is None or 0.1 <= self.link_mbit <= 1000,
             f"link rate {self.link_mbit} Mbit/s: 0.1 to 1000 (above it, Mininet shapes nothing)",
@@ -129,7 +134,14 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
         """A host that asks: no daemon, no budget but the generator's own core."""
         self._host(name, on, (), "client")
 
-    def flow(self, source: str, destination: str, protocol: Literal["tcp", "udp", "vrrp"], port: int | None, purpose: str) -> None:
+    def flow(
+        self,
+        source: str,
+        destination: str,
+        protocol: Literal["tcp", "udp", "vrrp"],
+        port: int | None,
+        purpose: str,
+    ) -> None:
         self.flows.append(Flow(source, destination, protocol, port, purpose))
 
     def _host(self, name: str, on: dict[str, str], services: tuple[Service, ...], role: str) -> None:

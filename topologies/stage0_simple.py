@@ -1,18 +1,18 @@
 """Stage 0, simple: one server does everything, and everything stops with it.
 
-      client1            client2           dns1 (BIND)
-     8.8.8.101          8.8.8.102          8.8.8.53
-         │                  │                 │
-    ─────┴──────────────────┴────────┬────────┴──── public 8.8.8.0/24
-                                     │
-                          server1  8.8.8.8
-                   ┌─────────────────┴──────────────────┐
-                   │ nginx :443 (TLS), :80 → 443        │
-                   │   │  UNIX socket  or  HTTP :8000   │
-                   │ gunicorn (Flask)                   │
-                   │   │  UNIX socket  or  TCP :3306    │
-                   │ MySQL                              │
-                   └────────────────────────────────────┘
+  client1            client2           dns1 (BIND)
+ 8.8.8.101          8.8.8.102          8.8.8.53
+     │                  │                 │
+─────┴──────────────────┴────────┬────────┴──── public 8.8.8.0/24
+                                 │
+                      server1  8.8.8.8
+               ┌─────────────────┴──────────────────┐
+               │ nginx :443 (TLS), :80 → 443        │
+               │   │  UNIX socket  or  HTTP :8000   │
+               │ gunicorn (Flask)                   │
+               │   │  UNIX socket  or  TCP :3306    │
+               │ MySQL                              │
+               └────────────────────────────────────┘
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Stage0(Stage):
                     listen=None if unix else "127.0.0.1",
                     clients=("localhost" if unix else "127.0.0.1",),
                 ),
-                Gunicorn(host_name="server1", bind=gunicorn, database=SOCKET if unix else "127.0.0.1", workers=2),
+                Gunicorn(
+                    host_name="server1", bind=gunicorn, database=SOCKET if unix else "127.0.0.1", workers=2
+                ),
                 Nginx(host_name="server1", listen=address, upstreams=(gunicorn,), tls=True),
             ),
         )

@@ -44,9 +44,13 @@ class Stage3(Stage):
 
     def build(self) -> None:
         settings: Settings = self.settings
-        balancers = {f"lb{n}": (f"8.8.8.{10 + n}", f"10.0.1.{10 + n}") for n in range(1, settings.balancers + 1)}
+        balancers = {
+            f"lb{n}": (f"8.8.8.{10 + n}", f"10.0.1.{10 + n}") for n in range(1, settings.balancers + 1)
+        }
         webs = {f"web{n}": f"10.0.1.{20 + n}" for n in range(1, settings.web_servers + 1)}
-        apps = {f"app{n}": (f"10.0.1.{30 + n}", f"10.0.2.{30 + n}") for n in range(1, settings.app_servers + 1)}
+        apps = {
+            f"app{n}": (f"10.0.1.{30 + n}", f"10.0.2.{30 + n}") for n in range(1, settings.app_servers + 1)
+        }
         active_active = settings.mode == "active-active" and settings.balancers > 1
         self.site_addresses = VIPS if active_active else VIPS[:1]
 
@@ -87,7 +91,9 @@ class Stage3(Stage):
             self.server(
                 name,
                 {"app": address},
-                services=(Nginx(host_name=name, listen=address, upstreams=upstreams, trusted_proxies=trusted),),
+                services=(
+                    Nginx(host_name=name, listen=address, upstreams=upstreams, trusted_proxies=trusted),
+                ),
             )
         for name, (inner, data) in apps.items():
             self.server(
@@ -98,7 +104,9 @@ class Stage3(Stage):
         self.server(
             "db1",
             {"data": "10.0.2.41"},
-            services=(MySQL(host_name="db1", listen="10.0.2.41", clients=tuple(data for _, data in apps.values())),),
+            services=(
+                MySQL(host_name="db1", listen="10.0.2.41", clients=tuple(data for _, data in apps.values())),
+            ),
         )
         self.client("client1", {"public": "8.8.8.101"})
         self.client("client2", {"public": "8.8.8.102"})

@@ -1,9 +1,9 @@
 """A declared stage becomes real: network, file systems, checked configurations, daemons, proof that it answers.
 
-    with Testbed(Stage3(settings), ...) as testbed:      # inside a capsule
-        testbed.hosts["client1"].run(["curl", "https://www.foobar.com/"])
+with Testbed(Stage3(settings), ...) as testbed:      # inside a capsule
+    testbed.hosts["client1"].run(["curl", "https://www.foobar.com/"])
 
-    network ──► hosts furnished ──► rendered ──► checked ──► started, in parallel ──► ready ──► budgets on
+network ──► hosts furnished ──► rendered ──► checked ──► started, in parallel ──► ready ──► budgets on
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class Testbed:
         self.secrets = Secrets()
         self.hosts: dict[str, EmulatedHost] = {}
         self.daemons: list[Daemon] = []
-        self.configs: dict[str, dict[str, str]] = {}  # host → file name → rendered text (secret ones left out)
+        self.configs: dict[
+            str, dict[str, str]
+        ] = {}  # host → file name → rendered text (secret ones left out)
         self.timings: dict[str, float] = {}
         self._run_id, self._code, self._venv, self._say = run_id, code, venv, say
         self._groups = cgroup.Tree(cgroup.find_hierarchy(Path("/proc/mounts").read_text()), run_id)
@@ -135,14 +137,19 @@ class Testbed:
                 end.config(bw=rate_mbit, use_tbf=True, latency_ms=50)
                 said = end.node.cmd(f"tc qdisc show dev {end.name}")
                 if "tbf" not in said and "htb" not in said:
-                    raise TestbedError(f"{end.name}: asked for {rate_mbit:g} Mbit/s, the kernel has: {said.strip()}")
+                    raise TestbedError(
+                        f"{end.name}: asked for {rate_mbit:g} Mbit/s, the kernel has: {said.strip()}"
+                    )
 
     def _furnish(self) -> None:
         def furnish(host: EmulatedHost) -> None:
             group = self._groups.group(host.name)
             aside = capsule.LAYERS / host.name
             host.furnish(
-                Surroundings(self._code, self._venv, self.results, aside), group, RESOLVER, self.secrets.authority
+                Surroundings(self._code, self._venv, self.results, aside),
+                group,
+                RESOLVER,
+                self.secrets.authority,
             )
 
         _all_of(_in_parallel(furnish, self.hosts.values()))
@@ -256,7 +263,9 @@ class Testbed:
             daemon.process.assert_running()
         _all_of(
             _in_parallel(
-                lambda d: wait_until(lambda: d.service.ready(d.host), timeout_s=15.0, what=f"{d.where} to answer"),
+                lambda d: wait_until(
+                    lambda: d.service.ready(d.host), timeout_s=15.0, what=f"{d.where} to answer"
+                ),
                 self.daemons,
             )
         )
@@ -272,7 +281,9 @@ class Testbed:
 
     def _switch_ports(self, state: str, host: str, segments: Iterable[str]) -> None:
         batch = "".join(f"link set dev {segment}-{host} {state}\n" for segment in segments)
-        done = subprocess.run(["ip", "-batch", "-"], input=batch, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            ["ip", "-batch", "-"], input=batch, capture_output=True, text=True, timeout=10, check=False
+        )
         if done.returncode != 0:
             raise TestbedError(f"cannot set the links of {host} {state}: {done.stderr.strip()}")
 
@@ -318,7 +329,9 @@ class Testbed:
                     "role": self.stage.roles[name],
                     "addresses": self.stage.addresses[name],
                     "daemons": {
-                        d.name: d.process.pid for d in self.daemons if d.host is host and d.process is not None
+                        d.name: d.process.pid
+                        for d in self.daemons
+                        if d.host is host and d.process is not None
                     },
                 }
                 for name, host in self.hosts.items()

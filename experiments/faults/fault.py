@@ -1,8 +1,8 @@
 """A fault has a target, can be injected and healed, and always is healed.
 
-    with fault.injected(testbed):      # injects, verifies that it took effect
-        watch()
-    # healed here, whatever happened; the stage answers again
+with fault.injected(testbed):      # injects, verifies that it took effect
+    watch()
+# healed here, whatever happened; the stage answers again
 """
 
 from __future__ import annotations
@@ -80,7 +80,11 @@ class Fault(ABC):
         """Raises NotReady when the fault does not take effect, or the stage does not answer after healing."""
         try:
             self.inject(testbed)
-            wait_until(lambda: self.took_effect(testbed), timeout_s=5, what=f"{self.name} of {self.target} to take effect")
+            wait_until(
+                lambda: self.took_effect(testbed),
+                timeout_s=5,
+                what=f"{self.name} of {self.target} to take effect",
+            )
             yield
         finally:
             self.heal(testbed)

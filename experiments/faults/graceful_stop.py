@@ -11,7 +11,9 @@ from topologies.testbed import Daemon, Testbed
 
 class GracefulStop(Fault):
     name: ClassVar[str] = "graceful-stop"
-    shows: ClassVar[str] = "keepalived resigns with priority 0: the standby waits one skew, not three advertisements"
+    shows: ClassVar[str] = (
+        "keepalived resigns with priority 0: the standby waits one skew, not three advertisements"
+    )
 
     @classmethod
     def aim(cls, target: Target, stage: Stage) -> Fault:
@@ -30,4 +32,6 @@ class GracefulStop(Fault):
         return not any(d.process is not None and d.process.running for d in self._daemons(testbed))
 
     def heal(self, testbed: Testbed) -> None:
-        testbed.start_daemons([d for d in self._daemons(testbed) if d.process is None or not d.process.running])
+        testbed.start_daemons(
+            [d for d in self._daemons(testbed) if d.process is None or not d.process.running]
+        )

@@ -12,7 +12,9 @@ from topologies.testbed import Testbed
 
 class Hang(Fault):
     name: ClassVar[str] = "hang"
-    shows: ClassVar[str] = "the process is there and its port is open: only a check that wants an answer notices"
+    shows: ClassVar[str] = (
+        "the process is there and its port is open: only a check that wants an answer notices"
+    )
 
     @classmethod
     def aim(cls, target: Target, stage: Stage) -> Fault:

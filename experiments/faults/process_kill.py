@@ -11,7 +11,9 @@ from topologies.testbed import Testbed
 
 class ProcessKill(Fault):
     name: ClassVar[str] = "process-kill"
-    shows: ClassVar[str] = "connections are refused until a health check notices, or nothing happens: keepalived alone"
+    shows: ClassVar[str] = (
+        "connections are refused until a health check notices, or nothing happens: keepalived alone"
+    )
 
     @classmethod
     def aim(cls, target: Target, stage: Stage) -> Fault:

@@ -1,7 +1,7 @@
 """Probes in 100 ms bins: offered and good per second, latency from the intended moment; gaps stay gaps.
 
-    due    | | | | | | | | |           | | | |        20 per bin at 200/s
-    bins   [ 200/s ][ 200/s ][  NaN   ][ 200/s ]      no probe due: nothing is known, so nothing is drawn
+due    | | | | | | | | |           | | | |        20 per bin at 200/s
+bins   [ 200/s ][ 200/s ][  NaN   ][ 200/s ]      no probe due: nothing is known, so nothing is drawn
 """
 
 from __future__ import annotations
@@ -52,9 +52,14 @@ def percentile(values: Sequence[float], q: float) -> float:
 
 
 def bin_probes(
-    probes: Iterable[Probe], start_s: float, end_s: float, *, origin_s: float | None = None, width_s: float = 0.1
+    probes: Iterable[Probe],
+    start_s: float,
+    end_s: float,
+    *,
+    origin_s: float | None = None,
+    width_s: float = 0.1,
 ) -> Bins:
-    """Whole bins within [start_s, end_s]; one edge lies on `origin_s`, so no bin mixes before and after it."""
+    """Whole bins within [start_s, end_s]; one edge lies on `origin_s`, so no bin spans it."""
     origin_s = start_s if origin_s is None else origin_s
     tiny = 1e-6  # an edge that floating point put a microsecond outside is still an edge
     first = math.ceil((start_s - origin_s) / width_s - tiny)

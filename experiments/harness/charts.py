@@ -1,8 +1,8 @@
 """The three figures of a run, and how they are saved. Import it late: it brings Matplotlib with it.
 
-    failover.svg    one trial on one time axis: every probe, who served, what happened, the bracket
-    trials.svg      all trials against the prediction
-    classroom.svg   the same outage as Locust shows it, and as it was
+failover.svg    one trial on one time axis: every probe, who served, what happened, the bracket
+trials.svg      all trials against the prediction
+classroom.svg   the same outage as Locust shows it, and as it was
 """
 
 from __future__ import annotations

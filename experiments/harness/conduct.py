@@ -1,8 +1,8 @@
 """Every experiment goes the same way: check outside, enter the capsule, do the work, report, leave nothing.
 
-    outside                                inside
-    options ─► this machine? ─► capsule ─► settle ─► experiment(…) ─► result.json, report.html ─► exit code
-       2             3                                                          0 · 1 · 4 · 130
+outside                                inside
+options ─► this machine? ─► capsule ─► settle ─► experiment(…) ─► result.json, report.html ─► exit code
+   2             3                                                          0 · 1 · 4 · 130
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from topologies.waiting import CannotEmulate, TestbedError
 Work = Callable[[Namespace, Run, Progress], int]
 
 
-def conduct(name: str, title: str, options: Namespace, work: Work, sockets: dict[str, int] | None = None) -> int:
+def conduct(
+    name: str, title: str, options: Namespace, work: Work, sockets: dict[str, int] | None = None
+) -> int:
     """Run `work` inside a capsule and return its exit code. `title` names the results: "failover-stage3"."""
     passport = Passport.read()
     try:
         if passport is None:
-            return _outside(name, title, options, sockets or {})
+            return _outside(name, title, options, stage, sockets or {})
         return _inside(passport, options, work)
     except CannotEmulate as error:
         complain(name, error)
@@ -54,8 +56,10 @@ def complain(name: str, error: object) -> None:
     print(f"{name}: {error}", file=sys.stderr)
 
 
-def _outside(name: str, title: str, options: Namespace, sockets: dict[str, int]) -> int:
+def _outside(name: str, title: str, options: Namespace, stage: Stage, sockets: dict[str, int]) -> int:
     require_capsule(name)
+    require_programs(stage)
+    require_cores(stage)
     capsule.sweep_stale()
     base = Path(options.results).resolve()
     run_id = runs.new_run_id()
@@ -91,7 +95,11 @@ def require_capsule(name: str) -> None:
     """Raises CannotEmulate, with the command that helps, when this machine cannot hold a capsule."""
     if os.geteuid() != 0:
         raise CannotEmulate(f"needs root to make namespaces; run: sudo ./testbed {name}")
-    missing = [tool for tool in ("unshare", "setpriv", "nsenter", "tini", "mnexec", "brctl", "ip") if not shutil.which(tool)]
+    missing = [
+        tool
+        for tool in ("unshare", "setpriv", "nsenter", "tini", "mnexec", "brctl", "ip")
+        if not shutil.which(tool)
+    ]
     if missing:
         raise CannotEmulate(f"not installed: {', '.join(missing)}; run: sudo {CHECKOUT / 'testbed'} setup")
     tried = subprocess.run(
@@ -110,7 +118,9 @@ def require_programs(stage: Stage) -> None:
     services = [service for declared in stage.declared.values() for service in declared]
     missing = {s.package: s.program for s in services if s.package and not shutil.which(s.program)}
     if missing:
-        raise CannotEmulate(f"not installed: {', '.join(missing.values())}; run: sudo {CHECKOUT / 'testbed'} setup")
+        raise CannotEmulate(
+            f"not installed: {', '.join(missing.values())}; run: sudo {CHECKOUT / 'testbed'} setup"
+        )
 
 
 def require_cores(stage: Stage) -> None:

@@ -5,8 +5,7 @@
     nginx.conf      ──► NginxUpstream (servers, proxy timeouts)
 
 Defaults are the daemons' own: keepalived.conf(5), HAProxy's Configuration Manual §4 and §5, nginx's
-ngx_http_upstream_module and ngx_http_proxy_module. What is not needed is skipped, not rejected: the
-daemons check their own syntax.
+ngx_http_upstream_module and ngx_http_proxy_module. What is not needed is skipped: daemons check syntax.
 """
 
 from __future__ import annotations
@@ -180,7 +179,7 @@ _OTHER_SECTIONS = ("userlist", "peers", "resolvers", "mailers", "program", "cach
 
 @dataclass
 class _Proxy:
-    """A section while it is read: what it has so far, and what `default-server` gives its servers."""
+    """A section while it is read, and what `default-server` gives its servers."""
 
     backend: Backend
     template: HAProxyServer = field(default_factory=lambda: HAProxyServer("", "", None))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,17 +22,22 @@ from experiments.harness.model import LoadSample, Trial
 from loadtests.probes import Probe
 
 
-def draw_classroom(trial: Trial, probes: Iterable[Probe], load: Iterable[LoadSample], *, projector: bool = True) -> Figure:
+def draw_classroom(
+    trial: Trial, probes: Iterable[Probe], load: Iterable[LoadSample], *, projector: bool = True
+) -> Figure:
     """Above: Locust's own p95 and requests/s. Below: p95 of the wait from due, and good answers/s."""
-    preset = style.PROJECTOR if projector else style.PAGE
+    preset = replace(style.PROJECTOR, font_pt=17.0) if projector else style.PAGE
     probes = list(probes)
     period_s = _period_s([p for p in probes if p.stream == trial.headline.stream])
     sc = scene(trial, probes, (), load, period_s, 0.0, preset)
     with style.styled(preset):
         figure = style.new_figure(preset.width_in, preset.width_in * 9 / 16)
-        left, wide = 0.09, 0.89
-        boxes = ((0.725, 0.19), (0.57, 0.12), (0.245, 0.19), (0.09, 0.12))
-        axes = [figure.add_axes((left, bottom - (0.015 if trial.fidelity else 0), wide, high)) for bottom, high in boxes]
+        left, wide = 0.105, 0.88
+        boxes = ((0.715, 0.2), (0.565, 0.115), (0.255, 0.2), (0.105, 0.115))
+        axes = [
+            figure.add_axes((left, bottom - (0.015 if trial.fidelity else 0), wide, high))
+            for bottom, high in boxes
+        ]
         for ax in axes:
             ax.set_xlim(*sc.window)
             ax.axvspan(0, sc.rel(trial.heal_s), color=style.PALE, lw=0, zorder=-4)
@@ -50,13 +57,13 @@ def draw_classroom(trial: Trial, probes: Iterable[Probe], load: Iterable[LoadSam
 def _period_s(probes: list[Probe]) -> float:
     """The median distance of due times; 5 ms where there is nothing to measure."""
     due = sorted(p.due_s for p in probes)
-    gaps = [b - a for a, b in zip(due, due[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(due)]
     return percentile(gaps, 0.5) if gaps else 0.005
 
 
 def _frame(latency: Axes, rate: Axes, sentence: str, sc: Scene) -> None:
-    latency.set_title(sentence, fontsize=sc.preset.font_pt * 1.35)
-    latency.set_ylabel("p95, ms\n(log scale)")
+    latency.set_title(sentence, fontsize=sc.preset.font_pt * 1.2)
+    latency.set_ylabel("p95 wait, ms\n(log scale)")
     rate.set_ylabel("answers/s")
     latency.figure.align_ylabels([latency, rate])
 
@@ -69,13 +76,29 @@ def _locust(latency: Axes, rate: Axes, sc: Scene) -> None:
         latency.text(0.5, 0.5, "no sample of Locust in this trial", transform=latency.transAxes, ha="center")
         return
     width = sc.preset.line_pt
-    latency.plot(t, p95, color=style.ORANGE, marker="s", mec=style.BLACK, lw=width * 1.3, ms=sc.preset.point_pt * 1.2)
-    rate.plot(t, [s.rps for s in sc.load], color=style.ORANGE, marker="s", mec=style.BLACK, lw=width * 1.3, ms=sc.preset.point_pt)
+    latency.plot(
+        t, p95, color=style.ORANGE, marker="s", mec=style.BLACK, lw=width * 1.3, ms=sc.preset.point_pt * 1.2
+    )
+    rate.plot(
+        t,
+        [s.rps for s in sc.load],
+        color=style.ORANGE,
+        marker="s",
+        mec=style.BLACK,
+        lw=width * 1.3,
+        ms=sc.preset.point_pt,
+    )
     rate.set_ylim(0, max(1.0, *(s.rps for s in sc.load)) * 1.2)
 
 
 def _truth(latency: Axes, rate: Axes, sc: Scene) -> None:
-    b = bin_probes(sc.probes, sc.trial.start_s, sc.trial.end_s, origin_s=sc.trial.inject_s, width_s=width_for(sc.period_s))
+    b = bin_probes(
+        sc.probes,
+        sc.trial.start_s,
+        sc.trial.end_s,
+        origin_s=sc.trial.inject_s,
+        width_s=width_for(sc.period_s),
+    )
     _frame(latency, rate, truth_sentence(sc), sc)
     if not b.start_s:
         return
@@ -94,7 +117,9 @@ def _truth(latency: Axes, rate: Axes, sc: Scene) -> None:
 
 def locust_sentence(sc: Scene) -> str:
     """What Locust's own numbers say of the fault, as one sentence."""
-    shown = [s.p95_ms for s in sc.load if s.p95_ms is not None and 0 <= sc.rel(s.t_s) <= sc.rel(sc.trial.heal_s)]
+    shown = [
+        s.p95_ms for s in sc.load if s.p95_ms is not None and 0 <= sc.rel(s.t_s) <= sc.rel(sc.trial.heal_s)
+    ]
     if not shown or sc.trial.fidelity:
         return "What Locust shows."
     return f"What Locust shows: while the fault lasts, its p95 is never above {max(shown):,.0f} ms."
@@ -108,5 +133,5 @@ def truth_sentence(sc: Scene) -> str:
     if outage is None:
         return f"What visitors met: no bad answer in {sc.trial.headline.sent:,} probes."
     if not outage.recovered:
-        return f"What visitors met: no service for {style.outage_text(outage)}, and none at the end of the trial."
-    return f"What visitors met: {style.outage_text(outage)} without service, {outage.lost:,} probes in a row lost."
+        return f"What visitors met: no service for {style.outage_text(outage)}, and none at the end."
+    return f"What visitors met: {style.outage_text(outage)} without service, {outage.lost:,} probes lost."

@@ -11,6 +11,7 @@ from experiments.harness import figure_lanes as lanes
 from experiments.harness import figure_style as style
 from experiments.harness.bins import bin_probes, width_for
 from experiments.harness.figure_scene import Scene, scene
+from experiments.harness.figure_summary import draw_summary, summary_rows
 from experiments.harness.figure_zoom import draw_zooms
 from experiments.harness.model import Event, LoadSample, Trial
 from loadtests.probes import Probe
@@ -49,7 +50,10 @@ def _draw(sc: Scene) -> Figure:
     figure = style.new_figure(sc.preset.width_in, 9.0)
     left_in, right_in = sc.preset.font_pt * 0.125, 0.25
     lanes_in = (sc.preset.width_in - left_in - right_in) * (0.68 if projector else 1.0)
-    axes = [figure.add_axes((left_in / sc.preset.width_in, 0.1, lanes_in / sc.preset.width_in, 0.1)) for _ in range(6)]
+    axes = [
+        figure.add_axes((left_in / sc.preset.width_in, 0.1, lanes_in / sc.preset.width_in, 0.1))
+        for _ in range(6)
+    ]
     for ax in axes:
         ax.set_xlim(*sc.window)
         ax.grid(axis="x", color=style.PALE, lw=0.6)
@@ -62,7 +66,7 @@ def _draw(sc: Scene) -> Figure:
     rate.set_title("Goodput against offered")
     holders.set_title("Who served, who holds the VIP")
     events.set_title("Events")
-    lanes.draw_summary(summary, sc, bins)
+    draw_summary(summary, sc, bins)
     lanes.draw_probes(points, sc)
     lanes.draw_latency(latency, sc, headline)
     lanes.draw_rate(rate, sc, headline)
@@ -73,7 +77,14 @@ def _draw(sc: Scene) -> Figure:
     events.set_xlabel("seconds from injection")
     zooms = (figure.add_axes((0.1, 0.1, 0.1, 0.1)), figure.add_axes((0.2, 0.1, 0.1, 0.1)))
     draw_zooms(*zooms, sc)
-    fixed_in = [len(lanes.summary_rows(sc)) * row_in, 0, 0, 0, max(len(lanes.holder_rows(sc)), 1) * row_in, event_rows * row_in]
+    fixed_in = [
+        len(summary_rows(sc)) * row_in,
+        0,
+        0,
+        0,
+        max(len(lanes.holder_rows(sc)), 1) * row_in,
+        event_rows * row_in,
+    ]
     flexible = [0.0, 2.6, 1.5, 1.1, 0.0, 0.0]
     _lay_out(figure, axes, zooms, fixed_in, flexible, left_in, lanes_in, sc)
     return figure
@@ -103,7 +114,9 @@ def _lay_out(
         boxes = _zooms_beside(height_in, head_in, foot_in, left_in + lanes_in, width_in, pt)
     else:
         zoom_in = 2.3
-        height_in = head_in + lanes_gap_in + sum(fixed_in) + sum(flexible) + foot_in + gap_in + zoom_in + foot_in
+        height_in = (
+            head_in + lanes_gap_in + sum(fixed_in) + sum(flexible) + foot_in + gap_in + zoom_in + foot_in
+        )
         scale = 1.0
         half = (lanes_in - 0.6) / 2
         boxes = [(left_in, foot_in, half, zoom_in), (left_in + half + 0.6, foot_in, half, zoom_in)]
@@ -116,7 +129,13 @@ def _lay_out(
     for ax, (x, y, w, h) in zip(zooms, boxes, strict=True):
         ax.set_position((x / width_in, y / height_in, w / width_in, h / height_in))
         ax.set_xlabel("seconds from injection")
-    figure.text(left_in / width_in / 4, 1 - pt * 2.2 / 72 / height_in, title(sc.trial), fontsize=pt * 1.5, weight="bold")
+    figure.text(
+        left_in / width_in / 4,
+        1 - pt * 2.2 / 72 / height_in,
+        title(sc.trial),
+        fontsize=pt * 1.5,
+        weight="bold",
+    )
     if sc.trial.fidelity:
         style.banner(figure, sc.trial.fidelity, sc.preset, y_in=pt * 4.2 / 72)
 
@@ -133,7 +152,7 @@ def _zooms_beside(
 
 def title(trial: Trial) -> str:
     """What happened, in one line; without a number when the trial does not count."""
-    what = f"Trial {trial.number}: {style.fault_text(trial)}"
+    what = f"Trial {trial.number}: {style.shorten(style.fault_text(trial), 34)}"
     outage = trial.headline.outage
     if trial.fidelity:
         return what

@@ -1,4 +1,4 @@
-"""One trial as its figures need it: the probes of its window, who held what when, time relative to injection."""
+"""One trial as its figures need it: its window's probes, who held what when, time counted from injection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every trial as a point with its bracket, the predicted interval as a band, median with interval, maximum."""
+"""Every trial as a point with its bracket, the predicted interval as a band, the median and the maximum."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from matplotlib.figure import Figure
 from experiments.harness import figure_style as style
 from experiments.harness.model import Prediction, Trial
 
-
 LEGEND = (
-    "outage with bracket", "no bad probe", "not recovered: longer than this", "does not count", "predicted",
-    "median, 95% interval", "maximum",
-)  # fmt: skip
+    "outage with bracket",
+    "no bad probe",
+    "not recovered: longer than this",
+    "does not count",
+    "predicted",
+    "median, 95% interval",
+    "maximum",
+)
 
 
-def median_interval(values: Sequence[float], *, seed: int = 0, resamples: int = 2000) -> tuple[float, float, float]:
+def median_interval(
+    values: Sequence[float], *, seed: int = 0, resamples: int = 2000
+) -> tuple[float, float, float]:
     """(median, low, high): 95% percentile bootstrap over trials (Efron & Tibshirani 1993, ch. 13).
 
     Censored trials enter as infinity, so a median that falls among them is infinite, not a number.
@@ -44,7 +50,7 @@ def outage_of(trial: Trial) -> float:
 
 
 def draw_trials(trials: Sequence[Trial], *, projector: bool = False) -> Figure:
-    """One column per trial, grouped by fault and target. Trials that do not count are hollow and not summed up."""
+    """One column per trial, by fault and target. Trials that do not count are hollow and not summed up."""
     preset = style.PROJECTOR if projector else style.PAGE
     with style.styled(preset):
         figure = style.new_figure(preset.width_in, 9.0 if projector else 5.2)
@@ -56,8 +62,16 @@ def draw_trials(trials: Sequence[Trial], *, projector: bool = False) -> Figure:
         ax = figure.add_axes(box)
         _draw(ax, sorted(trials, key=lambda t: (t.fault, t.target, t.number)), preset)
         counted = [t for t in trials if not t.fidelity]
-        text = f"Outage of {len(counted)} trial{'s' if len(counted) != 1 else ''}, each with its bracket"
-        figure.text(left / 4, 1 - preset.font_pt * 2.0 / 72 / height_in, text, fontsize=preset.font_pt * 1.5, weight="bold")
+        text = f"Outage of {len(counted)} trials, each with its bracket"
+        if len(counted) < 2:
+            text = "Outage of one trial" if counted else "No trial counts"
+        figure.text(
+            left / 4,
+            1 - preset.font_pt * 2.0 / 72 / height_in,
+            text,
+            fontsize=preset.font_pt * 1.5,
+            weight="bold",
+        )
         if len(counted) < len(trials):
             reasons = tuple(dict.fromkeys(r for t in trials for r in t.fidelity))
             n = len(trials) - len(counted)
@@ -68,7 +82,7 @@ def draw_trials(trials: Sequence[Trial], *, projector: bool = False) -> Figure:
 
 def _draw(ax: Axes, trials: Sequence[Trial], preset: style.Preset) -> None:
     seen = [_extent(t) for t in trials] + [t.prediction.high_s or t.prediction.low_s for t in trials]
-    top = max([*seen, 0.02]) * 1.25
+    top = max([*seen, 0.5]) * 1.25
     groups = [list(g) for _, g in groupby(trials, key=lambda t: (t.fault, t.target))]
     summed = [_counting(g) if len(_counting(g)) >= 3 else [] for g in groups]
     columns = len(trials) + sum(1 for s in summed if s)
@@ -101,8 +115,16 @@ def _draw(ax: Axes, trials: Sequence[Trial], preset: style.Preset) -> None:
     for label in ax.get_xticklabels():
         label.set_rotation(90 if columns > 30 and label.get_text() == "median" else 0)
     handles, labels = ax.get_legend_handles_labels()
-    unique = {k: h for k, h in sorted(zip(labels, handles, strict=True), key=lambda pair: LEGEND.index(pair[0]))}
-    ax.legend(unique.values(), unique.keys(), loc="lower right", bbox_to_anchor=(1, 1), ncols=6, frameon=False)
+    by_label = dict(zip(labels, handles, strict=True))
+    shown = [name for name in LEGEND if name in by_label]
+    ax.legend(
+        [by_label[name] for name in shown],
+        shown,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=6,
+        frameon=False,
+    )
 
 
 def _counting(trials: Sequence[Trial]) -> list[Trial]:
@@ -130,7 +152,14 @@ def _heading(
             lines.append(f"median {style.seconds(median)} (from {low:.2f}), {_largest(values)}")
     room = max(8, int(share * preset.width_in * 0.9 * 72 / (0.6 * preset.font_pt)))
     text = "\n".join(style.shorten(line, room) for line in lines)
-    ax.text(x, ax.get_ylim()[1] * 0.99, text, ha="center", va="top", bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
+    ax.text(
+        x,
+        ax.get_ylim()[1] * 0.99,
+        text,
+        ha="center",
+        va="top",
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+    )
 
 
 def _largest(values: Sequence[float]) -> str:
@@ -142,8 +171,18 @@ def _band(ax: Axes, p: Prediction, x: float, top: float) -> None:
     high = top if p.high_s is None else p.high_s
     low = min(p.low_s, high)
     thick = max(high - low, 0.004 * top)  # a prediction of exactly nothing is still seen
-    ax.bar(x, thick, bottom=low, width=1.0, facecolor="#DDF1EA", edgecolor=style.GREEN, hatch="//", lw=0, zorder=0,
-           label="predicted")  # fmt: skip
+    ax.bar(
+        x,
+        thick,
+        bottom=low,
+        width=1.0,
+        facecolor="#DDF1EA",
+        edgecolor=style.GREEN,
+        hatch="//",
+        lw=0,
+        zorder=0,
+        label="predicted",
+    )
 
 
 def _point(ax: Axes, t: Trial, x: float, preset: style.Preset, top: float) -> None:
@@ -152,20 +191,53 @@ def _point(ax: Axes, t: Trial, x: float, preset: style.Preset, top: float) -> No
     size = preset.point_pt * 1.7
     if o is not None and (o.outage_s is None or o.upper_s is None):
         colour = style.VERMILLION if counts else style.GREY
-        ax.annotate("", (x, o.lower_s + 0.08 * top), (x, o.lower_s),
-                    arrowprops={"arrowstyle": "-|>", "lw": preset.line_pt, "color": colour})  # fmt: skip
-        ax.plot([x], [o.lower_s], marker="^", ls="none", mec=colour, mfc=colour if counts else "white", ms=size,
-                label="not recovered: longer than this" if counts else "does not count", zorder=4)  # fmt: skip
+        ax.annotate(
+            "",
+            (x, o.lower_s + 0.08 * top),
+            (x, o.lower_s),
+            arrowprops={"arrowstyle": "-|>", "lw": preset.line_pt, "color": colour},
+        )
+        ax.plot(
+            [x],
+            [o.lower_s],
+            marker="^",
+            ls="none",
+            mec=colour,
+            mfc=colour if counts else "white",
+            ms=size,
+            label="not recovered: longer than this" if counts else "does not count",
+            zorder=4,
+        )
         return
     colour = style.BLUE if counts else style.GREY
     fill = colour if counts else "white"
     if o is None or o.outage_s is None or o.upper_s is None:
-        ax.plot([x], [0], marker="D", ls="none", mec=colour, mfc=fill, ms=size, clip_on=False, zorder=4,
-                label="no bad probe" if counts else "does not count")  # fmt: skip
+        ax.plot(
+            [x],
+            [0],
+            marker="D",
+            ls="none",
+            mec=colour,
+            mfc=fill,
+            ms=size,
+            clip_on=False,
+            zorder=4,
+            label="no bad probe" if counts else "does not count",
+        )
         return
     error = [[max(0.0, o.outage_s - o.lower_s)], [max(0.0, o.upper_s - o.outage_s)]]
-    ax.errorbar([x], [o.outage_s], yerr=error, fmt="o", color=colour, mfc=fill, ms=size, zorder=4,
-                capsize=preset.point_pt, label="outage with bracket" if counts else "does not count")  # fmt: skip
+    ax.errorbar(
+        [x],
+        [o.outage_s],
+        yerr=error,
+        fmt="o",
+        color=colour,
+        mfc=fill,
+        ms=size,
+        zorder=4,
+        capsize=preset.point_pt,
+        label="outage with bracket" if counts else "does not count",
+    )
 
 
 def _summary(ax: Axes, counted: Sequence[Trial], first: int, x: int, preset: style.Preset) -> None:
@@ -174,9 +246,25 @@ def _summary(ax: Axes, counted: Sequence[Trial], first: int, x: int, preset: sty
     median, low, high = median_interval(values)
     if math.isfinite(median):
         ceiling = high if math.isfinite(high) else ax.get_ylim()[1]
-        ax.errorbar([x], [median], yerr=[[median - low], [ceiling - median]], fmt="D", color=style.BLACK,
-                    ms=preset.point_pt * 2, lw=preset.line_pt * 1.5, capsize=preset.point_pt * 1.6, zorder=4,
-                    label="median, 95% interval")  # fmt: skip
+        ax.errorbar(
+            [x],
+            [median],
+            yerr=[[median - low], [ceiling - median]],
+            fmt="D",
+            color=style.BLACK,
+            ms=preset.point_pt * 2,
+            lw=preset.line_pt * 1.5,
+            capsize=preset.point_pt * 1.6,
+            zorder=4,
+            label="median, 95% interval",
+        )
     if math.isfinite(max(values)) and max(values) > 0:
-        ax.plot([first - 0.5, x + 0.5], [max(values)] * 2, color=style.VERMILLION, ls="--", lw=preset.line_pt, zorder=2,
-                label="maximum")  # fmt: skip
+        ax.plot(
+            [first - 0.5, x + 0.5],
+            [max(values)] * 2,
+            color=style.VERMILLION,
+            ls="--",
+            lw=preset.line_pt,
+            zorder=2,
+            label="maximum",
+        )

@@ -1,9 +1,9 @@
 """Both edges of the outage, probe by probe: the bracket between which the truth lies.
 
-    last good end ─┐  ┌─ first bad due            last bad due ─┐  ┌─ first good end
-    ●── answered   │  ▲─────── timed out          ▲────────     │  │  ●── answered
-                   ├──┼──────────── upper ──────────────────────┼──┤
-                      └──────────── lower ──────────────────────┘
+last good end ─┐  ┌─ first bad due            last bad due ─┐  ┌─ first good end
+●── answered   │  ▲─────── timed out          ▲────────     │  │  ●── answered
+               ├──┼──────────── upper ──────────────────────┼──┤
+                  └──────────── lower ──────────────────────┘
 """
 
 from __future__ import annotations
@@ -48,17 +48,21 @@ def draw_zooms(begin: Axes, end: Axes, sc: Scene) -> None:
 
 
 def _edge(ax: Axes, sc: Scene, moments: Sequence[float], title: str) -> None:
-    """Each probe is a line from due to end, one row per probe; the top of the axis is kept for the bracket."""
+    """Each probe is a line from due to end, one row per probe; the top is kept for the bracket."""
     ax.set_title(title)
     low = min(moments) - AROUND * sc.period_s
     high = max(moments) + AROUND * sc.period_s
     ax.set_xlim(low, high)
     shade(ax, sc)
     shade_predicted(ax, sc, alpha=0.35)
-    near = [p for p in sc.probes if sc.rel(p.due_s) <= high and sc.rel(p.end_s) >= low and sc.rel(p.due_s) >= low]
+    near = [
+        p for p in sc.probes if sc.rel(p.due_s) <= high and sc.rel(p.end_s) >= low and sc.rel(p.due_s) >= low
+    ]
     for y, p in enumerate(near):
         colour, marker = style.style_of(p.outcome)
-        ax.plot([sc.rel(p.due_s), min(sc.rel(p.end_s), high)], [y, y], color=colour, lw=sc.preset.line_pt * 0.8)
+        ax.plot(
+            [sc.rel(p.due_s), min(sc.rel(p.end_s), high)], [y, y], color=colour, lw=sc.preset.line_pt * 0.8
+        )
         ax.plot([sc.rel(p.due_s)], [y], color=colour, marker="o" if p.good else marker, ms=sc.preset.point_pt,
                 mec=colour if marker in style.STROKES else style.BLACK, mew=0.8)  # fmt: skip
         if sc.rel(p.end_s) <= high:
@@ -70,7 +74,7 @@ def _edge(ax: Axes, sc: Scene, moments: Sequence[float], title: str) -> None:
 
 
 def _mark(ax: Axes, sc: Scene, x: float, text: str) -> None:
-    """A dashed line at one of the four moments; "first" ones are written to its right, "last" ones to its left."""
+    """A dashed line at one of the four moments; "first" is written to its right, "last" to its left."""
     top = ax.get_ylim()[1]
     ax.axvline(x, color=style.BLACK, ls=(0, (3, 2)), lw=sc.preset.line_pt * 0.7)
     ha = "left" if text.startswith("first") else "right"
@@ -79,7 +83,9 @@ def _mark(ax: Axes, sc: Scene, x: float, text: str) -> None:
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85})  # fmt: skip
 
 
-def _bracket(begin: Axes, end: Axes, sc: Scene, o: Outage, moments: tuple[float, float, float, float]) -> None:
+def _bracket(
+    begin: Axes, end: Axes, sc: Scene, o: Outage, moments: tuple[float, float, float, float]
+) -> None:
     """Lower and upper bound as bars running out of one panel into the other; the headline between them."""
     last_good_end, first_bad_due, last_bad_due, first_good_end = moments
     counts = not sc.trial.fidelity
@@ -89,10 +95,12 @@ def _bracket(begin: Axes, end: Axes, sc: Scene, o: Outage, moments: tuple[float,
         ("lower", first_bad_due, last_bad_due, o.lower_s, 0.74),
     )
     for name, a, b, value_s, height in rows:
-        for ax, x, x_out, ha in ((begin, a, begin.get_xlim()[1], "left"), (end, b, end.get_xlim()[0], "right")):
+        for ax, x, x_out in ((begin, a, begin.get_xlim()[1]), (end, b, end.get_xlim()[0])):
             y = ax.get_ylim()[1] * height
             ax.plot([x, x_out], [y, y], color=style.BLACK, lw=sc.preset.line_pt * 1.4)
-            ax.plot([x], [y], color=style.BLACK, marker="|", ms=sc.preset.point_pt * 2.4, mew=sc.preset.line_pt)
+            ax.plot(
+                [x], [y], color=style.BLACK, marker="|", ms=sc.preset.point_pt * 2.4, mew=sc.preset.line_pt
+            )
             text = f"{name} {style.seconds(value_s)}" if counts else name
             ax.text((x + x_out) / 2, y, text, ha="center", va="center", fontsize=sc.preset.font_pt * 0.85,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2})  # fmt: skip
@@ -107,6 +115,8 @@ def _not_recovered(ax: Axes, sc: Scene, outage: Outage) -> None:
     ax.set_ylim(0, 1)
     ax.set_axis_off()
     text = "does not count" if sc.trial.fidelity else style.outage_text(outage)
-    ax.annotate("", (0.95, 0.5), (0.05, 0.5), arrowprops={"arrowstyle": "-|>", "lw": 4, "color": style.VERMILLION})
+    ax.annotate(
+        "", (0.95, 0.5), (0.05, 0.5), arrowprops={"arrowstyle": "-|>", "lw": 4, "color": style.VERMILLION}
+    )
     ax.text(0.5, 0.62, text, ha="center", fontsize=sc.preset.font_pt * 2, weight="bold")
     ax.text(0.5, 0.34, "watched until the trial ended; nobody was served again", ha="center")

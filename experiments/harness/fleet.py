@@ -1,8 +1,8 @@
 """Who stands in for whom: read from the configurations of all hosts, never from a list of roles.
 
-    the load balancers of one VIP    hosts whose keepalived.conf has it
-    the web servers                  servers of the haproxy.cfg in front
-    the application servers          servers of the upstreams in nginx.conf
+the load balancers of one VIP    hosts whose keepalived.conf has it
+the web servers                  servers of the haproxy.cfg in front
+the application servers          servers of the upstreams in nginx.conf
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ from typing import TypeAlias
 
 from experiments.harness.blocks import ConfigError
 from experiments.harness.configs import (
-    HAProxy, Keepalived, NginxUpstream, VrrpInstance, parse_haproxy, parse_keepalived, parse_nginx_upstreams,
+    HAProxy,
+    Keepalived,
+    NginxUpstream,
+    VrrpInstance,
+    parse_haproxy,
+    parse_keepalived,
+    parse_nginx_upstreams,
 )  # fmt: skip
 from experiments.harness.timing import advert_interval_s
 
@@ -62,7 +68,7 @@ def standing_of(instance: VrrpInstance) -> int:
     return min(254, instance.priority + sum(s.weight for s in instance.tracked if s.weight > 0))
 
 
-def advert_s(master: VrrpInstance) -> float:
+def advert_interval_of(master: VrrpInstance) -> float:
     """v3 backups follow the master's interval (RFC 5798 §6.1); v2 ones drop adverts of another."""
     return advert_interval_s(master.version, master.advert_int_s)
 
@@ -80,7 +86,7 @@ def haproxy_of(configs: Configs, vip: str) -> HAProxy | None:
 
 def upstreams_of(files: Mapping[str, str]) -> tuple[NginxUpstream, ...]:
     text = file_of(files, "nginx.conf")
-    return parse_nginxupstreams(text) if text is not None else ()
+    return parse_nginx_upstreams(text) if text is not None else ()
 
 
 def tiers_of(files: Mapping[str, str], daemon: str | None) -> set[str]:

@@ -1,6 +1,6 @@
 """What a run says: a prediction, a measurement, a verdict. Plain values; nothing here does I/O.
 
-    Prediction ──► Trial, Trial, Trial ──► Measured ──► Claim (held · deviated · inconclusive)
+Prediction ──► Trial, Trial, Trial ──► Measured ──► Claim (held · deviated · inconclusive)
 """
 
 from __future__ import annotations

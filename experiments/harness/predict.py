@@ -8,36 +8,35 @@
     db   nobody
 
 Configs are host → file name or path → text. The steps that add up to a prediction are `timings`; their
-formulas and sources are in timing.py. A probe is bad when it is not answered within `probe_timeout_s`
-(the smaller of its timeout and its SLO); probes are pinned to one address, so DNS plays no part.
+formulas and sources are in timing.py. Probes are pinned to one address, so DNS plays no part.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import PurePosixPath
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal
 
 from experiments.harness.blocks import ConfigError
-from experiments.harness.configs import (
-    HAProxy,
-    Keepalived,
-    NginxUpstream,
-    VrrpInstance,
-    VrrpScript,
-    parse_haproxy,
-    parse_keepalived,
-    parse_nginx_upstreams,
+from experiments.harness.configs import VrrpInstance, VrrpScript
+from experiments.harness.fleet import (
+    Configs,
+    advert_interval_of,
+    cluster_of,
+    file_of,
+    haproxy_of,
+    holder,
+    standing_of,
+    tiers_of,
+    upstreams_of,
 )  # fmt: skip
 from experiments.harness.model import Prediction
 from experiments.harness.timing import (
     ANSWER_S,
     IN_FLIGHT_S,
-    SCRIPT_RUN_S,
     Reach,
     Timing,
-    advert_interval_s,
     marked_down,
     master_down_s,
     next_upstream,
@@ -49,7 +48,10 @@ from experiments.harness.timing import (
     silence,
 )  # fmt: skip
 
-Configs: TypeAlias = Mapping[str, Mapping[str, str]]
+__all__ = [
+    "FAULTS", "Probing", "dns_round_robin_share", "holder", "predict", "predict_failback", "timings", "total",
+]  # fmt: skip
+
 Route = Literal["static", "dynamic", "data"]
 
 FAULTS = ("none", "host-crash", "link-down", "process-kill", "hang", "graceful-stop")
@@ -59,25 +61,32 @@ REACH: Mapping[str, Reach] = {
     "graceful-stop": "refused", "hang": "silent",
 }  # fmt: skip
 #: Which tiers a probe of each route needs.
-NEEDS: Mapping[Route, tuple[str, ...]] = {
-    "static": ("lb", "web"), "dynamic": ("lb", "web", "app"), "data": ("lb", "web", "app", "db"),
-}  # fmt: skip
+NEEDS: Mapping[Route, frozenset[str]] = {
+    "static": frozenset({"lb", "web"}),
+    "dynamic": frozenset({"lb", "web", "app"}),
+    "data": frozenset({"lb", "web", "app", "db"}),
+}
+
+
+@dataclass(frozen=True)
+class Probing:
+    """How it is looked at. After `timeout_s` a probe is bad: the smaller of its timeout and its SLO."""
+
+    timeout_s: float = 0.5
+    route: Route = "data"
+    rate_hz: float = 200.0
 
 
 def predict(
     fault: str, target_host: str, target_daemon: str | None, configs: Configs, vip: str, *,
     probe_timeout_s: float = 0.5, route: Route = "data", rate_hz: float = 200.0,
-    script_run_s: float = SCRIPT_RUN_S,
 ) -> Prediction:  # fmt: skip
-    """The outage a pinned stream of probes to `vip` will see. `target_daemon` None: the whole host.
+    """The outage that a stream of probes pinned to `vip` will see. `target_daemon` None: the whole host.
 
     Raises ValueError for an unknown fault, ConfigError if the configuration does not say enough.
     """
-    steps = timings(
-        fault, target_host, target_daemon, configs, vip, probe_timeout_s=probe_timeout_s, route=route,
-        rate_hz=rate_hz, script_run_s=script_run_s,
-    )  # fmt: skip
-    return total(steps)
+    probing = Probing(probe_timeout_s, route, rate_hz)
+    return total(timings(fault, target_host, target_daemon, configs, vip, probing))
 
 
 def total(steps: Sequence[Timing]) -> Prediction:
@@ -92,32 +101,31 @@ def total(steps: Sequence[Timing]) -> Prediction:
 
 
 def timings(
-    fault: str, target_host: str, target_daemon: str | None, configs: Configs, vip: str, *,
-    probe_timeout_s: float = 0.5, route: Route = "data", rate_hz: float = 200.0,
-    script_run_s: float = SCRIPT_RUN_S,
-) -> tuple[Timing, ...]:  # fmt: skip
-    """The steps of the prediction, for a report that prints the arithmetic. Arguments as `predict`."""
+    fault: str, host: str, daemon: str | None, configs: Configs, vip: str, probing: Probing
+) -> tuple[Timing, ...]:
+    """The steps of the prediction, for a report that prints the arithmetic. Raises as `predict`."""
     if fault not in FAULTS:
         raise ValueError(f"unknown fault {fault!r}: not one of {', '.join(FAULTS)}")
     if fault == "none":
         return (_unharmed("control: nothing is broken"),)
-    if target_host not in configs:
-        raise ConfigError(f"no configuration of {target_host}: only of {', '.join(sorted(configs))}")
-    tiers = tiers_of(configs[target_host], target_daemon)
+    if host not in configs:
+        raise ConfigError(f"no configuration of {host}: only of {', '.join(sorted(configs))}")
+    reach = REACH[fault]
+    if reach == "black-hole":
+        daemon = None  # the host dies, not one of its daemons
+    tiers = tiers_of(configs[host], daemon)
     outcomes = []
-    for tier in sorted(tiers & set(NEEDS[route])):
-        match tier:
-            case "lb":
-                outcomes.append(_load_balancer(fault, target_host, target_daemon, configs, vip, script_run_s))
-            case "web":
-                outcomes.append(_web(REACH[fault], target_host, configs, vip, probe_timeout_s, rate_hz))
-            case "app" if not (target_daemon is None and "web" in tiers):  # else HAProxy sees the host die
-                outcomes.append(_app(REACH[fault], target_host, configs, vip, probe_timeout_s, rate_hz))
-            case "db":
-                outcomes.append(_database(target_host, configs))
-    what = target_daemon or target_host
+    if "lb" in tiers:
+        outcomes.append(_load_balancer(fault, host, daemon, configs, vip))
+    if "web" in tiers:
+        outcomes.append(_web(reach, host, configs, vip, probing))
+    if "app" in tiers & NEEDS[probing.route] and not (daemon is None and "web" in tiers):
+        # Where nginx dies with gunicorn, whoever notices nginx has noticed both.
+        outcomes.append(_app(reach, host, configs, vip, probing))
+    if "db" in tiers & NEEDS[probing.route]:
+        outcomes.append(_database(host, configs))
     if not outcomes:
-        return (_unharmed(f"{what} is not on the path of a {route} request to {vip}"),)
+        return (_unharmed(f"{daemon or host} is not on the path of a {probing.route} request to {vip}"),)
     return max(outcomes, key=_severity)
 
 
@@ -126,7 +134,9 @@ def predict_failback(target_host: str, configs: Configs, vip: str) -> Prediction
 
     keepalived always starts, and leaves FAULT, as BACKUP, whatever `state` says; it discards adverts of
     lower priority and becomes master after its own Master_Down (RFC 3768 §6.4.2). The peer steps down on
-    the first advert it hears, which leaves together with the gratuitous ARP.
+    the first advert it hears, which leaves together with the gratuitous ARP. Not so for a keepalived that
+    was cut off and never stopped being master: it sends no gratuitous ARP when the cut heals, unless it
+    hears the peer's advert before the peer hears its own.
     """
     cluster = cluster_of(configs, vip)
     if target_host not in cluster or holder(configs, vip) != target_host:
@@ -134,12 +144,12 @@ def predict_failback(target_host: str, configs: Configs, vip: str) -> Prediction
     mine = cluster[target_host]
     if mine.nopreempt:
         return Prediction(0.0, 0.0, f"{target_host} comes back with nopreempt: {vip} stays where it is")
-    down_s = master_down_s(mine.version, advert_s(mine), mine.priority)
-    return Prediction(
-        0.0, 0.0,
+    down_s = master_down_s(mine.version, advert_interval_of(mine), mine.priority)
+    words = (
         f"{target_host} returns as BACKUP, discards adverts of lower priority, is master after Master_Down "
-        f"{seconds(down_s)} s; the peer steps down on its first advert: no gap",
-    )  # fmt: skip
+        f"{seconds(down_s)} s; the peer steps down on its first advert: no gap"
+    )
+    return Prediction(0.0, 0.0, words)
 
 
 def dns_round_robin_share(records: Collection[str], dead: Collection[str]) -> float:
@@ -149,44 +159,41 @@ def dns_round_robin_share(records: Collection[str], dead: Collection[str]) -> fl
     return sum(record in dead for record in records) / len(records)
 
 
-# --- the load balancers: keepalived -------------------------------------------------------------------
-
-
 def _load_balancer(
-    fault: str, host: str, daemon: str | None, configs: Configs, vip: str, script_run_s: float
+    fault: str, host: str, daemon: str | None, configs: Configs, vip: str
 ) -> tuple[Timing, ...]:
-    cluster = cluster_of(configs, vip)
-    first = holder(configs, vip)
+    cluster, first = cluster_of(configs, vip), holder(configs, vip)
     if first is not None and host != first:
         return (_unharmed(f"{host} does not hold {vip}, {first} does"),)
     if daemon == "keepalived" and fault != "graceful-stop":
         return (
-            _unharmed(
-                f"the address stays on {host} when keepalived dies or freezes: two hosts answer for it"
-            ),
+            _unharmed(f"keepalived no longer runs, but {vip} stays on {host}: stale, and HAProxy answers"),
         )
-    peers = {name: instance for name, instance in cluster.items() if name != host}
+    peers = [instance for name, instance in cluster.items() if name != host]
     if not peers:
         return (_never(f"{host} is the only load balancer: nothing takes over {vip}"),)
-    backup = max(peers.values(), key=standing_of)
-    mine = cluster[host]
-    version, priority, advert_s = backup.version, standing_of(backup), advert_s(mine)
+    mine, backup = cluster[host], max(peers, key=standing_of)
+    # The backup counts with its own priority and the master's interval.
+    timers = backup.version, advert_interval_of(mine), standing_of(backup)
     if fault == "graceful-stop" and daemon != "haproxy":
-        return (resignation(version, advert_s, priority),)
-    if daemon is None or REACH[fault] == "black-hole":
-        return (silence(version, advert_s, priority),)
+        return (resignation(*timers),)
+    if daemon is None:
+        return (silence(*timers),)
     # HAProxy alone is gone: only a track_script can tell keepalived.
     script = _watching_haproxy(mine, backup)
     if script is None:
         return (_never(f"no track_script makes {host} give {vip} up while keepalived lives"),)
-    detect = script_fails(script, hung=fault == "hang", run_s=script_run_s)
+    detect = script_fails(script, hung=fault == "hang")
     if script.weight == 0:
-        return (detect, resignation(version, advert_s, priority))
-    return (detect, silence(version, advert_s, priority, "last advert above the backup's priority"))
+        return (detect, resignation(*timers))
+    return (detect, silence(*timers, "last advert above the backup's priority"))
 
 
 def _watching_haproxy(mine: VrrpInstance, backup: VrrpInstance) -> VrrpScript | None:
-    """The tracked script whose failure makes us yield to the backup: FAULT, or too low a priority."""
+    """The tracked script whose failure makes us yield to the backup: FAULT, or too low a priority.
+
+    A backup discards adverts below its own priority and times out (RFC 3768 §6.4.2), unless nopreempt.
+    """
     about = [s for s in mine.tracked if "haproxy" in f"{s.name} {s.command}".lower()] or list(mine.tracked)
     for script in about:
         failed = standing_of(mine) - abs(script.weight)
@@ -195,12 +202,7 @@ def _watching_haproxy(mine: VrrpInstance, backup: VrrpInstance) -> VrrpScript | 
     return None
 
 
-# --- the web servers: HAProxy ---------------------------------------------------------------------------
-
-
-def _web(
-    reach: Reach, host: str, configs: Configs, vip: str, limit_s: float, rate_hz: float
-) -> tuple[Timing, ...]:
+def _web(reach: Reach, host: str, configs: Configs, vip: str, probing: Probing) -> tuple[Timing, ...]:
     front = haproxy_of(configs, vip)
     if front is None:
         return (_never(f"no load balancer in front of {host}: nothing takes over"),)
@@ -211,39 +213,35 @@ def _web(
     if len(backend.servers) < 2:
         return (_never(f"{host} is the only server of backend {backend.name}: nothing takes over"),)
     lost_s = redispatch_s(backend, reach)
-    if lost_s is not None and lost_s + ANSWER_S <= limit_s:
-        words = f"{reach}: HAProxy redispatches after {seconds(lost_s)} s, within the probe's {seconds(limit_s)} s"
+    if lost_s is not None and lost_s + ANSWER_S <= probing.timeout_s:
+        words = (
+            f"{reach}: HAProxy redispatches after {seconds(lost_s)} s, a probe waits {probing.timeout_s:g} s"
+        )
         return (Timing("none", 0.0, IN_FLIGHT_S, f"{words}; only requests in flight are lost"),)
     if not server.check:
         return (_never(f"{host} is not checked: its share of requests fails for good"),)
     if reach == "silent" and not backend.httpchk:
-        return (queue_fills(backend, server, rate_hz),)
+        return (queue_fills(backend, server, probing.rate_hz),)
     down = marked_down(backend, server, reach)
-    if lost_s is not None and lost_s < limit_s:  # too close to call: probes may or may not make it
+    if lost_s is not None and lost_s < probing.timeout_s:  # too close to call: probes may or may not make it
         down = Timing(down.phase, 0.0, down.high_s, f"redispatch takes {seconds(lost_s)} s; {down.because}")
     return (down,)
 
 
-# --- the application servers: nginx; the database -------------------------------------------------------
-
-
-def _app(
-    reach: Reach, host: str, configs: Configs, vip: str, limit_s: float, rate_hz: float
-) -> tuple[Timing, ...]:
-    upstreams = [u for files in configs.values() for u in upstreams_of(files)]
-    shared = [u for u in upstreams if len(u.servers) > 1]
+def _app(reach: Reach, host: str, configs: Configs, vip: str, probing: Probing) -> tuple[Timing, ...]:
+    shared = [u for files in configs.values() for u in upstreams_of(files) if len(u.servers) > 1]
     if shared:
-        return (next_upstream(shared[0], reach, len(shared), rate_hz, limit_s),)
+        return (next_upstream(shared[0], reach, len(shared), probing.rate_hz, probing.timeout_s),)
     front = haproxy_of(configs, vip)
     backend = front.backend_of(host) if front else None
-    server = next((s for s in backend.servers if s.name == host), None) if backend else None
-    if backend is None or server is None or len(backend.servers) < 2:
+    if backend is None or len(backend.servers) < 2:
         return (_never(f"{host} is the only application server: nothing takes over"),)
+    server = next(s for s in backend.servers if s.name == host)
     if not (server.check and backend.httpchk):
         return (_never(f"nginx on {host} lives, and no HTTP check asks for more"),)
-    # nginx answers 502 for a refused gunicorn and waits for a frozen one: the check ends as if asked directly.
+    # nginx answers 502 for a refused gunicorn and waits for a frozen one: the check ends as if asked itself.
     down = marked_down(backend, server, reach)
-    words = f"nginx on {host} has no other upstream; if the check passes through it, {down.because}"
+    words = f"nginx on {host} has no other upstream; the check passes through it: {down.because}"
     return (Timing(down.phase, down.low_s, down.high_s, words),)
 
 

@@ -58,7 +58,9 @@ def make_directory(base: Path, title: str, run_id: str) -> Path:
     """BASE/TITLE/RUN_ID, proven writable. Raises CannotEmulate with the remedy."""
     directory = base / title / run_id
     if str(directory).startswith(("/run/", "/proc/", "/sys/", "/dev/")):
-        raise CannotEmulate(f"results cannot lie in {base}: inside the capsule another file system is there; choose --results DIR")
+        raise CannotEmulate(
+            f"results cannot lie in {base}: inside the capsule another file system is there; choose --results DIR"
+        )
     try:
         directory.mkdir(parents=True)
         probe = directory / ".probe"
@@ -70,7 +72,9 @@ def make_directory(base: Path, title: str, run_id: str) -> Path:
         with contextlib.suppress(OSError):
             shutil.rmtree(directory)
             directory.parent.rmdir()
-        raise CannotEmulate(f"cannot write results to {base}: {error.strerror}; choose another place with --results DIR") from error
+        raise CannotEmulate(
+            f"cannot write results to {base}: {error.strerror}; choose another place with --results DIR"
+        ) from error
     return directory
 
 

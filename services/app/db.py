@@ -151,7 +151,7 @@ class Pool:
         finally:
             if connection is not None:
                 slots.idle.append((connection, time.monotonic()))
-            slots.free.release() if connection else None
+            slots.free.release()
 
     def _open_connection(self, slots: _Slots) -> Connection:
         try:

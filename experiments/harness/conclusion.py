@@ -1,0 +1,313 @@
+"""From trials to a verdict, and from the verdict to result.json, charts, report.html and one line.
+
+Moments ─► Trial ─► Claim ─► Report ─► result.json · events.csv · *.svg *.png · report.html · exit code
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from experiments.harness import outages, verdict
+from experiments.harness.generators import load_samples
+from experiments.harness.model import (
+    EXIT_INTERRUPTED,
+    EXIT_OF,
+    Claim,
+    Event,
+    Prediction,
+    Report,
+    StreamResult,
+    Trial,
+    Verdict,
+)
+from experiments.harness.progress import Progress
+from experiments.harness.run import Run, provenance
+from experiments.harness.trials import HEADLINE, Moments, Plan, evaluate, perform
+from loadtests.probes import Probe
+from topologies.stage import Stage
+from topologies.testbed import Testbed
+
+
+class Conclusion:
+    """Gathers the trials of one run and publishes what they support."""
+
+    def __init__(
+        self,
+        experiment: str,
+        run: Run,
+        stage: Stage,
+        chosen: Namespace,
+        claim: tuple[str, str],
+        period_s: float,
+    ) -> None:
+        self._experiment, self._run, self._stage, self._chosen = experiment, run, stage, chosen
+        self._claim, self._period_s = claim, period_s
+        self._provenance = provenance(run, {**stage.settings.as_dict(), **_plain(vars(chosen))})
+        self.prober: dict[str, Any] = {}
+        self._trials: list[Trial] = []
+        self._probes: list[Probe] = []
+        self._vip = stage.site_addresses[0]
+        self._prediction: Prediction | None = None
+        self._interrupted = False
+
+    # -- trials ------------------------------------------------------------------------------------------------
+
+    def conduct_trials(self, plan: Plan, count: int, progress: Progress) -> None:
+        """Perform and evaluate `count` trials; one that does not count is repeated once.
+
+        Ctrl-C ends the run after cleaning up, and what was measured is kept.
+        """
+        self._prediction = plan.prediction
+        spare = count
+        try:
+            while len([t for t in self._trials if not t.fidelity]) < count:
+                number = len(self._trials) + 1
+                trial = self._conduct(plan, number)
+                progress.say(trial_line(trial))
+                if trial.fidelity:
+                    progress.say(f"trial {number} does not count: {'; '.join(trial.fidelity)}")
+                    spare -= 1
+                    if spare < 0 or number >= 2 * count:
+                        break
+        except KeyboardInterrupt:
+            self._interrupted = True
+
+    def _conduct(self, plan: Plan, number: int) -> Trial:
+        moments: Moments = perform(plan, number)
+        self._probes = plan.prober.probes()
+        trial = evaluate(plan, number, moments, self._probes)
+        self._trials.append(trial)
+        return trial
+
+    # -- conclusions -------------------------------------------------------------------------------------------
+
+    def publish(self, events: Sequence[Event], testbed: Testbed, progress: Progress) -> int:
+        """Write everything and print the verdict; returns the exit code."""
+        with progress.waiting("drawing the report"):
+            report = self._report(events, testbed)
+            document = self._document(report, testbed)
+            self._run.write_json("result.json", document)
+            self._run.write_events(events)
+            _requests_beside_the_rest(self._run.directory)
+            if self._trials:
+                self._draw(report)
+        print(json.dumps(document, indent=2) if self._chosen.json else self._terminal(report), flush=True)
+        return EXIT_INTERRUPTED if self._interrupted else EXIT_OF[report.verdict]
+
+    def _report(self, events: Sequence[Event], testbed: Testbed) -> Report:
+        claims = self._claims(events)
+        fidelity = self._fidelity()
+        reached = verdict.overall(claims) if not self._interrupted else "inconclusive"
+        configs = sorted(
+            str(path.relative_to(self._run.directory)) for path in self._run.directory.glob("hosts/*/etc/**/*") if path.is_file()
+        )  # fmt: skip
+        return Report(
+            experiment=self._experiment, stage=self._stage.number, stage_title=self._stage.title, verdict=reached,
+            headline=self._headline(claims, reached), claims=claims, trials=tuple(self._trials),
+            events=tuple(events), fidelity=fidelity, run=self._provenance, period_s=self._period_s, slo_s=0.5,
+            diagram=self._stage.picture, configs=tuple(configs),
+        )  # fmt: skip
+
+    def _claims(self, events: Sequence[Event]) -> tuple[Claim, ...]:
+        if self._prediction is None:
+            return ()
+        predictions = [self._prediction]
+        claims = [verdict.judge_claim(*self._claim, predictions, self._trials, seed=self._run.seed)]
+        valid = [t for t in self._trials if not t.fidelity]
+        if valid and len(self._stage.hosts_of("keepalived")) > 1:
+            first, last = self._trials[0], self._trials[-1]
+            before = [e for e in events if e.t_s <= first.start_s and e.detail == self._vip]
+            initial = _holding(before)
+            claims.append(
+                verdict.vip_gap_claim(events, {self._vip: initial}, first.start_s, last.end_s, predictions)
+            )
+        return tuple(claims)
+
+    def _headline(self, claims: Sequence[Claim], reached: Verdict) -> str:
+        if self._interrupted:
+            return f"inconclusive: interrupted after {len(self._trials)} of {self._chosen.repeat} trials"
+        if not claims:
+            return "inconclusive: nothing was measured"
+        claim, trials = claims[0], [t for t in self._trials if not t.fidelity]
+        return f"{reached}: {claim.sentence} — {outage_words(trials)}; {predicted_words(claim, self._prediction)}"
+
+    def _fidelity(self) -> dict[str, Any]:
+        reasons = sorted({reason for t in self._trials for reason in t.fidelity})
+        counted = [t for t in self._trials if not t.fidelity]
+        headline = [p for p in self._probes if p.stream == HEADLINE]
+        waited = self.prober.get("run_queue_wait_share")
+        if waited is not None and waited > 0.05:
+            reasons.append(f"the prober waited for a CPU {waited:.1%} of the time")
+        level = "pass" if not reasons else "doubtful" if len(counted) >= self._chosen.repeat else "fail"
+        return {
+            "verdict": level,
+            "reasons": reasons,
+            "probe_lateness_p99_ms": round(outages.lateness_percentile_ms(headline, 0.99), 3)
+            if headline
+            else None,
+            "prober": self.prober,
+        }
+
+    def _document(self, report: Report, testbed: Testbed) -> dict[str, Any]:
+        """result.json, schema 1."""
+        return {
+            "schema": 1, "experiment": report.experiment, "stage": report.stage, "verdict": report.verdict,
+            "headline": report.headline, "claims": [_claim_row(c) for c in report.claims],
+            "trials": [_trial_row(t) for t in report.trials], "fidelity": report.fidelity,
+            "timings_s": {
+                **{name: round(value, 4) for name, value in testbed.timings.items()},
+                "ready": {d.where: round(d.ready_after_s, 4) for d in testbed.daemons if d.ready_after_s is not None},
+            },
+            "run": report.run, "results_dir": _shown(self._run.directory),
+        }  # fmt: skip
+
+    def _draw(self, report: Report) -> None:
+        # Imported late: matplotlib takes a second that a usage error should not wait for.
+        from experiments.harness import charts
+        from experiments.harness.report import render_report
+
+        load, shown = load_samples(self._run.directory), representative(report.trials)
+        mine = [p for p in self._probes if shown.start_s <= p.due_s < shown.end_s]
+        figures = {
+            "failover": charts.draw_failover(
+                shown, mine, report.events, load, self._period_s, slo_s=report.slo_s
+            ),
+            "trials": charts.draw_trials(report.trials),
+            "classroom": charts.draw_classroom(shown, mine, load),
+        }
+        for name, figure in figures.items():
+            charts.save(figure, self._run.directory / name)
+        svgs = {name: (self._run.directory / f"{name}.svg").read_text() for name in figures}
+        self._run.write_text("report.html", render_report(report, svgs))
+
+    def _terminal(self, report: Report) -> str:
+        return f"{report.headline}\n{_shown(self._run.directory)}/report.html"
+
+
+# -- words and rows ------------------------------------------------------------------------------------------------
+
+
+def trial_line(trial: Trial) -> str:
+    """One trial on one line, as progress shows it."""
+    seen = stream_words(trial.headline)
+    failback = (
+        ""
+        if trial.failback is None or not trial.failback.lost
+        else f"; failback {stream_words(trial.failback)}"
+    )
+    return f"trial {trial.number}: {seen}; {trial.headline.lost} of {trial.headline.sent} probes lost{failback} → {trial.verdict}"
+
+
+def stream_words(result: StreamResult) -> str:
+    outage = result.outage
+    if outage is None:
+        return "no outage"
+    if outage.outage_s is None:
+        return f"outage > {outage.lower_s:.1f} s"
+    return f"outage {outage.outage_s:.3f} s ({outage.lower_s:.3f}–{outage.upper_s or 0:.3f})"
+
+
+def outage_words(trials: Sequence[Trial]) -> str:
+    """What was measured, over all trials that count."""
+    found = [t.headline.outage for t in trials]
+    if not found:
+        return "no trial counts"
+    known = sorted(o.outage_s for o in found if o is not None and o.outage_s is not None)
+    parts = []
+    if len(known) == 1:
+        parts.append(f"measured {known[0]:.3f} s")
+    elif known:
+        parts.append(f"measured {known[0]:.3f}–{known[-1]:.3f} s in {len(known)} trials")
+    censored = [o.lower_s for o in found if o is not None and o.outage_s is None]
+    if censored:
+        parts.append(f"no recovery in {len(censored)} of {len(found)} trials (> {min(censored):.1f} s)")
+    if not parts or any(o is None for o in found):
+        parts.append(f"no outage in {sum(o is None for o in found)} of {len(found)} trials")
+    return ", ".join(parts)
+
+
+def predicted_words(claim: Claim, prediction: Prediction | None) -> str:
+    if prediction is not None and not prediction.recovers:
+        return "predicted: until it is healed"
+    if claim.predicted_low is None or claim.predicted_high is None:
+        return "no prediction"
+    if claim.predicted_high == 0:
+        return "predicted: none"
+    return f"predicted {claim.predicted_low:.3f}–{claim.predicted_high:.3f} s"
+
+
+def representative(trials: Sequence[Trial]) -> Trial:
+    """The trial that is drawn large: of those that count, the one with the median outage."""
+    counted = [t for t in trials if not t.fidelity] or list(trials)
+
+    def lasted(trial: Trial) -> float:
+        outage = trial.headline.outage
+        return 0.0 if outage is None else float("inf") if outage.outage_s is None else outage.outage_s
+
+    return sorted(counted, key=lasted)[(len(counted) - 1) // 2]
+
+
+def _claim_row(c: Claim) -> dict[str, Any]:
+    return {
+        "id": c.id, "sentence": c.sentence,
+        "predicted": {"low": c.predicted_low, "high": c.predicted_high, "unit": c.measured.unit},
+        "measured": asdict(c.measured), "verdict": c.verdict, "reason": c.reason,
+    }  # fmt: skip
+
+
+def _trial_row(t: Trial) -> dict[str, Any]:
+    return {
+        "number": t.number, "fault": t.fault, "target": t.target,
+        "predicted_s": [t.prediction.low_s, t.prediction.high_s], "because": t.prediction.because,
+        **_stream_row(t.headline), "phases": t.phases, "verdict": t.verdict, "fidelity": list(t.fidelity),
+        "failback": None if t.failback is None else _stream_row(t.failback),
+        "streams": {s.stream: _stream_row(s) for s in t.others},
+        "window_s": {"start": t.start_s, "inject": t.inject_s, "heal": t.heal_s, "end": t.end_s},
+    }  # fmt: skip
+
+
+def _stream_row(s: StreamResult) -> dict[str, Any]:
+    """No bad probe at all is an outage of 0 s; one that did not end is null with its lower bound."""
+    o = s.outage
+    return {
+        "outage_s": 0.0 if o is None else o.outage_s, "outage_lower_s": 0.0 if o is None else o.lower_s,
+        "outage_upper_s": 0.0 if o is None else o.upper_s, "recovered": o is None or o.recovered,
+        "sent": s.sent, "lost": s.lost, "errors": s.errors,
+    }  # fmt: skip
+
+
+def _holding(events: Sequence[Event]) -> set[str]:
+    held: set[str] = set()
+    for event in events:
+        if event.kind == "vip-up":
+            held.add(event.host)
+        elif event.kind == "vip-down":
+            held.discard(event.host)
+    return held
+
+
+def _requests_beside_the_rest(directory: Path) -> None:
+    requests = directory / "locust" / "requests.csv"
+    if requests.exists():
+        requests.rename(directory / "requests.csv")
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """The command line's values that JSON can carry, without where results go (the result says that itself)."""
+    return {
+        k: v
+        for k, v in values.items()
+        if isinstance(v, str | int | float | bool | None) and k not in ("results",)
+    }
+
+
+def _shown(directory: Path) -> str:
+    """As the user would type it: relative where that is shorter."""
+    relative = os.path.relpath(directory)
+    return relative if not relative.startswith("..") else str(directory)

@@ -1,0 +1,126 @@
+"""The options that experiments share, with one way to say what is wrong with them.
+
+Every experiment takes --stage --repeat --seed --results --json --quiet; unknown ones are usage errors (exit code 2).
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from experiments.harness.run import CHECKOUT
+from topologies.stage import BadSettings, Settings, Stage
+from topologies.stages import STAGES
+
+Number = TypeVar("Number", int, float)
+
+
+def parser(verb: str, claim: str, examples: str) -> argparse.ArgumentParser:
+    """A parser with the project's habits; `claim` is the sentence that is tested."""
+    return argparse.ArgumentParser(
+        prog=f"testbed {verb}", description=claim, epilog=f"examples:\n{examples}", allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+
+
+def add_common(p: argparse.ArgumentParser, *, repeat: int, stage: str = "3") -> None:
+    p.add_argument(
+        "--stage", default=stage, choices=sorted(STAGES), help=f"design to build (default {stage})"
+    )
+    p.add_argument(
+        "--repeat", type=number(int, 1, 1000), default=repeat, metavar="N", help=f"trials (default {repeat})"
+    )
+    add_output(p)
+    p.add_argument(
+        "--json", action="store_true", help="print result.json, and nothing else, on standard output"
+    )
+
+
+def add_output(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--seed", type=number(int, 0, 2**63), default=secrets.randbelow(2**31), metavar="N",
+        help="of every random choice (default: a new one, which the result records)",
+    )  # fmt: skip
+    p.add_argument(
+        "--results", default=str(CHECKOUT / "results"), metavar="DIR", type=_directory,
+        help="where results go (default: results/ in the checkout)",
+    )  # fmt: skip
+    p.add_argument("--quiet", action="store_true", help="no progress on standard error")
+
+
+def add_sizes(p: argparse.ArgumentParser) -> None:
+    """Sizes and timers of the stage; the defaults are those of topologies.stage.Settings."""
+    d = Settings()
+    p.add_argument(
+        "--mode", choices=("active-active", "active-passive"), default=d.mode, help="of the load balancers"
+    )
+    p.add_argument(
+        "--wiring", choices=("unix", "tcp"), default=d.wiring, help="stage 0: sockets between its daemons"
+    )
+    p.add_argument(
+        "--advert-int", type=float, default=d.advert_int_s, metavar="S", help="VRRP advert_int (default 1)"
+    )
+    p.add_argument(
+        "--check-inter", type=float, default=d.check_inter_s, metavar="S", help="HAProxy inter (default 2)"
+    )
+    p.add_argument(
+        "--check-fall", type=int, default=d.check_fall, metavar="N", help="HAProxy fall (default 3)"
+    )
+    p.add_argument(
+        "--check-rise", type=int, default=d.check_rise, metavar="N", help="HAProxy rise (default 2)"
+    )
+    p.add_argument(
+        "--balancers", type=int, default=d.balancers, metavar="N", help="load balancers (default 2)"
+    )
+    p.add_argument(
+        "--web-servers", type=int, default=d.web_servers, metavar="N", help="web servers (default 2)"
+    )
+    p.add_argument(
+        "--app-servers", type=int, default=d.app_servers, metavar="N", help="app servers (default 2)"
+    )
+    p.add_argument("--server-cores", type=float, default=None, metavar="X", help="CPU budget of each server")
+    p.add_argument(
+        "--server-memory", type=int, default=d.server_memory_mb, metavar="MB", help="limit of each server"
+    )
+    p.add_argument(
+        "--link-mbit", type=float, default=None, metavar="X", help="rate of every link (default: unshaped)"
+    )
+
+
+def stage_of(p: argparse.ArgumentParser, options: argparse.Namespace) -> Stage:
+    """The declared stage. Exits with 2 and one line for sizes that cannot be."""
+    try:
+        settings = Settings(
+            mode=options.mode, wiring=options.wiring, balancers=options.balancers, web_servers=options.web_servers,
+            app_servers=options.app_servers, server_cores=options.server_cores, link_mbit=options.link_mbit,
+            server_memory_mb=options.server_memory, advert_int_s=options.advert_int,
+            check_inter_s=options.check_inter, check_fall=options.check_fall, check_rise=options.check_rise,
+        )  # fmt: skip
+    except BadSettings as error:
+        p.error(str(error))
+    return STAGES[options.stage](settings)
+
+
+def number(kind: Callable[[str], Number], low: Number, high: Number) -> Callable[[str], Number]:
+    """An argparse type: a number from `low` to `high`."""
+
+    def parse(text: str) -> Number:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text}: must be {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def _directory(text: str) -> str:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a file, not a directory")
+    return str(path.resolve())

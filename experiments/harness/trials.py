@@ -1,0 +1,162 @@
+"""One trial of a fault: steady, injected at a random moment, watched, healed, failed back.
+
+start ── steady ──► inject ── watched ──► heal ── failback ──► end          (times on CLOCK_MONOTONIC)
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from experiments.faults import Fault
+from experiments.harness import outages
+from experiments.harness.generators import RunningProber, observe_until
+from experiments.harness.model import Event, Prediction, StreamResult, Trial
+from experiments.harness.verdict import judge_trial
+from experiments.harness.watch import Watch
+from loadtests.probes import Probe
+from topologies.testbed import Testbed
+
+STEADY_S = 2.0
+AFTER_RECOVERY_S = 3.0  # watched beyond the latest predicted recovery
+WATCH_IF_NEVER_S = 10.0
+FAILBACK_S = 2.0
+LATENESS_LIMIT_MS = 5.0  # MEASUREMENT: Fidelity
+
+HEADLINE = "vip"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every trial of a run shares."""
+
+    testbed: Testbed
+    watch: Watch
+    prober: RunningProber
+    fault: Fault
+    prediction: Prediction
+    vip: str
+    period_s: float
+    phase_s: float  # the slowest timer in play: injection is uniform over it
+    watch_s: float
+    rng: random.Random
+    say: Callable[[str], None]
+
+
+def watch_time_s(prediction: Prediction) -> float:
+    return WATCH_IF_NEVER_S if prediction.high_s is None else max(5.0, prediction.high_s + AFTER_RECOVERY_S)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """When the parts of a trial happened, and the daemons that died without being asked to."""
+
+    start_s: float
+    inject_s: float
+    heal_s: float
+    healed_s: float
+    end_s: float
+    unexpected: tuple[str, ...]
+
+
+def perform(plan: Plan, number: int) -> Moments:
+    """Go through one trial on the real stage. Raises TestbedError when the stage does not heal."""
+    testbed, watch, fault = plan.testbed, plan.watch, plan.fault
+    start_s = watch.note("trial", "", f"{number}")
+    plan.say(f"trial {number}: steady")
+    # A random phase against the timers, or every trial would meet the same one.
+    observe_until(start_s + STEADY_S + plan.rng.uniform(0, plan.phase_s))
+    plan.say(f"trial {number}: {fault.name} of {fault.target}; watching {plan.watch_s:.0f} s")
+    inject_s = watch.note("inject", fault.target.host, f"{fault.name} {fault.target}")
+    with fault.injected(testbed):
+        watch.note("injected", fault.target.host, f"{fault.name} {fault.target}")
+        if fault.name in ("host-crash",):
+            _no_longer_holds(watch, fault.target.host, inject_s)
+        observe_until(inject_s + plan.watch_s)
+        unexpected = tuple(
+            d.where for d in testbed.daemons
+            if d.host.name != fault.target.host and (d.process is None or not d.process.running)
+        )  # fmt: skip
+        heal_s = watch.note("heal", fault.target.host, f"{fault.name} {fault.target}")
+        plan.say(f"trial {number}: healing")
+    healed_s = watch.note("healed", fault.target.host, f"{fault.name} {fault.target}")
+    plan.say(f"trial {number}: failback")
+    observe_until(healed_s + plan.phase_s + FAILBACK_S)
+    end_s = watch.note("trial-end", "", f"{number}")
+    return Moments(start_s, inject_s, heal_s, healed_s, end_s, unexpected)
+
+
+def _no_longer_holds(watch: Watch, host: str, inject_s: float) -> None:
+    """A crashed host's addresses are gone for everybody, though its kernel cannot say so any more."""
+    held = {e.detail for e in watch.events() if e.host == host and e.kind == "vip-up"}
+    for address in sorted(held):
+        last = [
+            e for e in watch.events() if e.host == host and e.detail == address and e.kind.startswith("vip-")
+        ][-1]
+        if last.kind == "vip-up":
+            watch.add(Event(inject_s, "vip-down", host, address))
+
+
+def evaluate(plan: Plan, number: int, moments: Moments, probes: Sequence[Probe]) -> Trial:
+    """Turn what the prober saw during the trial into its result and verdict."""
+    m, fault = moments, plan.fault
+    mine = [p for p in probes if m.start_s <= p.due_s < m.end_s]
+    streams = {name: [p for p in mine if p.stream == name] for name in dict.fromkeys(p.stream for p in mine)}
+    periods = {name: _period_s(rows) for name, rows in streams.items()}
+
+    def result(name: str, from_s: float, to_s: float) -> StreamResult:
+        return outages.stream_result(streams[name], periods[name], from_s=from_s, to_s=to_s)
+
+    headline = result(HEADLINE, m.inject_s, m.heal_s)
+    others = tuple(result(name, m.inject_s, m.heal_s) for name in streams if name != HEADLINE)
+    verdict, _ = judge_trial(plan.prediction, headline.outage, plan.period_s, m.heal_s - m.inject_s)
+    trial = Trial(
+        number=number, fault=fault.name, target=str(fault.target), start_s=m.start_s, inject_s=m.inject_s,
+        heal_s=m.heal_s, end_s=m.end_s, prediction=plan.prediction, headline=headline, others=others,
+        failback=result(HEADLINE, m.heal_s, m.end_s), phases=_phases(plan, m, headline, streams[HEADLINE]),
+        fidelity=_fidelity(m, streams, result),
+    )  # fmt: skip
+    return replace(trial, verdict="inconclusive" if trial.fidelity else verdict)
+
+
+def _period_s(rows: Sequence[Probe]) -> float:
+    """The stream's own period, from the due times of its first and last probe."""
+    return (rows[-1].due_s - rows[0].due_s) / max(1, rows[-1].k - rows[0].k) if len(rows) > 1 else 1.0
+
+
+def _fidelity(
+    m: Moments, streams: dict[str, list[Probe]], result: Callable[[str, float, float], StreamResult]
+) -> tuple[str, ...]:
+    """Reasons why this trial does not count; none of them concerns the system under test."""
+    reasons = [f"{where} was not running though nobody stopped it" for where in m.unexpected]
+    late_ms = outages.lateness_percentile_ms(streams[HEADLINE], 0.99)
+    if late_ms > LATENESS_LIMIT_MS:
+        reasons.append(
+            f"probe lateness p99 {late_ms:.1f} ms > {LATENESS_LIMIT_MS:g} ms: the prober itself was starved"
+        )
+    before = result(HEADLINE, m.start_s, m.inject_s)
+    if before.lost:
+        reasons.append(f"{before.lost} bad probes before anything was injected")
+    return tuple(reasons)
+
+
+def _phases(plan: Plan, m: Moments, headline: StreamResult, rows: Sequence[Probe]) -> dict[str, float]:
+    """Seconds from injection to detection, to the switch of the address, to service, to the usual latency."""
+    phases: dict[str, float] = {}
+    during = [e for e in plan.watch.events() if m.inject_s < e.t_s <= m.heal_s]
+    detected = [e for e in during if e.kind == "detected"]
+    switched = [
+        e for e in during if e.kind == "vip-up" and e.detail == plan.vip and e.host != plan.fault.target.host
+    ]
+    if detected:
+        phases["detect_s"] = detected[0].t_s - m.inject_s
+    if switched:
+        phases["switch_s"] = switched[0].t_s - m.inject_s
+    outage = headline.outage
+    if outage is not None and outage.end_s is not None:
+        phases["serve_s"] = outage.end_s - m.inject_s
+        steady_s = outages.steady_again_s(rows, fault_s=m.inject_s, outage=outage)
+        if steady_s is not None:
+            phases["steady_s"] = steady_s
+    return {name: round(value, 4) for name, value in phases.items()}
