@@ -23,7 +23,7 @@ from experiments.harness.trials import HEADLINE
 from experiments.harness.watch import Watch
 from loadtests.prober_config import ProberConfig, StreamConfig
 from topologies.host import TRUST_STORE
-from topologies.stage import DOMAIN, RESOLVER, Stage
+from topologies.stage import DOMAIN, RESOLVER, Stage, interface
 from topologies.testbed import Testbed
 
 CLAIMS = {
@@ -54,7 +54,7 @@ def command_line() -> argparse.ArgumentParser:
         "--rate", type=options.number(float, 10, 2000), default=200.0, metavar="HZ", help="probes/s (200)"
     )
     p.add_argument(
-        "--users", type=options.number(int, 0, 500), default=10, metavar="N", help="Locust users (10)"
+        "--users", type=options.number(int, 0, 500), default=5, metavar="N", help="Locust users (5)"
     )
     p.add_argument(
         "--watch", type=options.number(float, 1, 600), metavar="S", help="time watched after injection"
@@ -95,7 +95,13 @@ def fail_over(chosen: Namespace, run: Run, progress: Progress, stage: Stage, fau
             if daemon.name in ("keepalived", "haproxy"):
                 watch.log_of(daemon.host, lambda d=daemon: d.process)  # type: ignore[misc]
         prediction = predict.predict(
-            fault.name, fault.target.host, fault.daemon, testbed.configs, vip, rate_hz=chosen.rate
+            fault.name,
+            fault.target.host,
+            fault.daemon,
+            testbed.configs,
+            vip,
+            rate_hz=chosen.rate,
+            interface=interface(fault.target.host, fault.segment) if fault.segment else None,
         )
         progress.say(f"predicted: {prediction.because}")
         config = prober_config(stage, vip, chosen.rate)
@@ -106,7 +112,7 @@ def fail_over(chosen: Namespace, run: Run, progress: Progress, stage: Stage, fau
         ):  # fmt: skip
             plan = trials.Plan(
                 testbed, watch, prober, fault, prediction, vip, period_s=1 / chosen.rate,
-                phase_s=max(1.0, stage.settings.advert_int_s), rng=random.Random(run.seed), say=progress.now,
+                phase_s=max(1.0, stage.settings.advert_int_s), holders=trials.holders_now(watch.events(), vip), rng=random.Random(run.seed), say=progress.now,
                 watch_s=chosen.watch or trials.watch_time_s(prediction),
             )  # fmt: skip
             report.conduct_trials(plan, chosen.repeat, progress)
@@ -120,8 +126,8 @@ def prober_config(stage: Stage, vip: str, rate_hz: float) -> ProberConfig:
     return ProberConfig(
         streams=(
             StreamConfig(HEADLINE, url, rate_hz, connect_to=vip),
-            StreamConfig("by-name", url, rate_hz / 4),
-            StreamConfig("kept-alive", url, rate_hz / 4, connect_to=vip, keep_alive=True),
+            StreamConfig("by-name", url, rate_hz / 10),
+            StreamConfig("kept-alive", url, rate_hz / 10, connect_to=vip, keep_alive=True),
         ),
         output="/run/testbed/results/probes.csv",
         ca_file=TRUST_STORE,

@@ -76,8 +76,8 @@ class Wire:
     def ready(self, wait_s: float) -> list[int]:
         """Descriptors to step now, after at most wait_s: answers, then the rest, then one TLS handshake.
 
-        A handshake costs as much as twenty answers. Answers that wait behind it would be timed late, and would
-        keep their connections from the next requests, which then begin handshakes of their own.
+        A handshake costs as much as twenty answers. Answers that wait behind it would be timed late, and
+        would keep their connections from the next requests, which then begin handshakes of their own.
         """
         if wait_s > 0:  # epoll rounds its own timeout up to a millisecond; select keeps to microseconds
             select.select((self._epoll,), (), (), wait_s)

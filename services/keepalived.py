@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from services.credentials import Secrets
 
 CONFIGURATION = "/etc/keepalived/keepalived.conf"
+ALIVE = "/etc/keepalived/haproxy-alive"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class VirtualAddress:
 
 @dataclass(frozen=True)
 class Keepalived(Service):
-    """`alive_url` is asked every `check_interval_s`; after `check_fall` failures this host gives its VIPs away."""
+    """HAProxy on `alive_port` is asked every `check_interval_s`; after `check_fall` failures this host gives its VIPs away."""
 
     name: ClassVar[str] = "keepalived"
     program: ClassVar[str] = "keepalived"
@@ -39,7 +40,7 @@ class Keepalived(Service):
     host_name: str
     interface: str
     virtual_addresses: tuple[VirtualAddress, ...]
-    alive_url: str
+    alive_port: int
     advert_int_s: float = 1.0
     check_interval_s: int = 1
     check_fall: int = 2
@@ -53,7 +54,10 @@ class Keepalived(Service):
         return 2 if float(self.advert_int_s).is_integer() else 3
 
     def render(self, secrets: Secrets) -> Mapping[str, File]:
-        return {CONFIGURATION: File(template_beside(__file__, "keepalived.conf", service=self))}
+        return {
+            CONFIGURATION: File(template_beside(__file__, "keepalived.conf", service=self, script=ALIVE)),
+            ALIVE: File(template_beside(__file__, "haproxy-alive", port=self.alive_port), mode=0o755),
+        }
 
     def directories(self) -> Mapping[str, Directory]:
         return {"/run/keepalived": Directory()}

@@ -20,6 +20,11 @@ from services.service import Service
 
 #: Segment → its network. They exist only inside the capsule.
 NETWORKS = {"public": "8.8.8.0/24", "app": "10.0.1.0/24", "data": "10.0.2.0/24", "monitoring": "10.0.9.0/24"}
+#: What the prober and Locust need at the rates of an outage measurement. Their group also goes before all others
+#: when a processor is short, and the prober's own lateness says whether that was enough.
+GENERATOR_CORES = 0.6
+Size = Literal["small", "large"]
+WEIGHTS: dict[str, int] = {"small": 1, "large": 2}
 DOMAIN = "www.foobar.com"
 RESOLVER = "8.8.8.53"
 
@@ -37,7 +42,7 @@ class Settings:
     balancers: int = 2
     web_servers: int = 2
     app_servers: int = 2
-    server_cores: float | None = None  # CPU budget of each server; None: one core shared out equally
+    server_cores: float | None = None  # CPU budget of each server; None: what the machine has, by role
     server_memory_mb: int = 768
     advert_int_s: float = 1.0
     check_inter_s: float = 2.0
@@ -114,6 +119,7 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
         self.addresses: dict[str, dict[str, str]] = {}  # host → segment → address
         self.roles: dict[str, str] = {}  # host → server, client, dns
         self.declared: dict[str, tuple[Service, ...]] = {}
+        self._instances: dict[str, Size] = {}
         super().__init__()
 
     # -- the vocabulary --------------------------------------------------------------------------------------
@@ -122,8 +128,11 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
         """A switch (Linux bridge) for one network."""
         self.addSwitch(name, dpid=f"{list(NETWORKS).index(name) + 1:x}")
 
-    def server(self, name: str, on: dict[str, str], services: tuple[Service, ...]) -> None:
-        """A host with a CPU budget: an "instance" of the size that the settings say."""
+    def server(
+        self, name: str, on: dict[str, str], services: tuple[Service, ...], instance: Size = "small"
+    ) -> None:
+        """A host with a CPU budget. Where the settings name no size, a large one gets twice a small one's."""
+        self._instances[name] = instance
         self._host(name, on, services, "server")
 
     def resolver(self, name: str, on: dict[str, str], services: tuple[Service, ...]) -> None:
@@ -156,6 +165,13 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
             )  # fmt: skip
 
     # -- questions about the declaration ---------------------------------------------------------------------
+
+    def cores_of(self, server: str, machine_cores: int) -> float:
+        """The CPU budget of `server`: what the settings say, else its share of what the generator leaves."""
+        if self.settings.server_cores is not None:
+            return self.settings.server_cores
+        weights = {name: WEIGHTS[size] for name, size in self._instances.items()}
+        return min(1.0, (machine_cores - GENERATOR_CORES) * weights[server] / sum(weights.values()))
 
     @property
     def servers(self) -> list[str]:

@@ -80,10 +80,11 @@ class Stage3(Stage):
                             self._virtual_address(which, address, number)
                             for which, address in enumerate(self.site_addresses)
                         ),
-                        alive_url=f"http://127.0.0.1:{STATS_PORT}/alive",
+                        alive_port=STATS_PORT,
                         advert_int_s=settings.advert_int_s,
                     ),
                 ),
+                instance="large",  # TLS handshakes
             )
         for name, address in webs.items():
             upstreams = tuple(f"{inner}:8000" for inner, _ in apps.values())
@@ -100,6 +101,7 @@ class Stage3(Stage):
                 name,
                 {"app": inner, "data": data},
                 services=(Gunicorn(host_name=name, bind=f"{inner}:8000", database="10.0.2.41"),),
+                instance="large",  # Python
             )
         self.server(
             "db1",

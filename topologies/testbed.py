@@ -224,6 +224,8 @@ class Testbed:
         if not (service.prepared_mark and host.path(service.prepared_mark).exists()):
             for line in service.prepare():
                 host.run(line, timeout_s=service.ready_timeout_s)
+        if daemon.process is not None:
+            self._clear_runtime(daemon)
         daemon.process = host.spawn(service.name, service.command)
         process = daemon.process
         self._say(f"waiting for {daemon.where}")
@@ -234,6 +236,13 @@ class Testbed:
 
         wait_until(answers, timeout_s=service.ready_timeout_s, what=f"{daemon.where} to answer")
         daemon.ready_after_s = time.monotonic() - start
+
+    def _clear_runtime(self, daemon: Daemon) -> None:
+        """Empty its directories below /run, as systemd does: a stale pid file may name a process of somebody else."""
+        for inside, directory in daemon.service.directories().items():
+            if inside.startswith("/run/"):
+                shutil.rmtree(daemon.host.path(inside), ignore_errors=True)
+                daemon.host.make_directory(inside, directory)
 
     def stop_daemons(self, daemons: Iterable[Daemon] | None = None) -> None:
         """Stop these (all of them by default) in parallel, those that depend on others first."""
@@ -297,13 +306,6 @@ class Testbed:
 
     # -- budgets and state --------------------------------------------------------------------------------------
 
-    @property
-    def server_cores(self) -> float:
-        """Each server's CPU budget: what was asked, else one core shared equally (the other is the generator's)."""
-        asked = self.stage.settings.server_cores
-        cores_for_servers = max(1, (os.cpu_count() or 1) - 1)
-        return asked if asked is not None else min(1.0, cores_for_servers / max(1, len(self.stage.servers)))
-
     def _set_budgets(self) -> None:
         """After the start, which is not measured, every server becomes as small as it was declared."""
         for name, host in self.hosts.items():
@@ -311,7 +313,7 @@ class Testbed:
             if group is None:
                 continue
             if self.stage.roles[name] == "server":
-                group.limit_cpu(self.server_cores)
+                group.limit_cpu(self.stage.cores_of(name, os.cpu_count() or 1))
                 group.limit_memory(self.stage.settings.server_memory_mb)
             elif self.stage.roles[name] == "client":
                 group.prefer()

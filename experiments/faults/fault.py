@@ -63,6 +63,11 @@ class Fault(ABC):
         """The daemon that is hit, where it is one."""
         return self.target.part
 
+    @property
+    def segment(self) -> str | None:
+        """The network that is cut, where it is one."""
+        return None
+
     @abstractmethod
     def inject(self, testbed: Testbed) -> None:
         """Break it."""

@@ -26,16 +26,16 @@ class LinkDown(Fault):
         return None
 
     @property
-    def _segment(self) -> str:
-        return self.target.part or ""
+    def segment(self) -> str | None:
+        return self.target.part
 
     def inject(self, testbed: Testbed) -> None:
-        testbed.unplug(self.target.host, self._segment)
+        testbed.unplug(self.target.host, self.segment or "")
 
     def took_effect(self, testbed: Testbed) -> bool:
-        name = interface(self.target.host, self._segment)
+        name = interface(self.target.host, self.segment or "")
         said = testbed.hosts[self.target.host].run(["ip", "-o", "link", "show", "dev", name]).stdout
         return "NO-CARRIER" in said or "LOWERLAYERDOWN" in said
 
     def heal(self, testbed: Testbed) -> None:
-        testbed.plug(self.target.host, self._segment)
+        testbed.plug(self.target.host, self.segment or "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from loadtests.probes import Probe
 
@@ -37,6 +38,12 @@ class Bins:
 def width_for(period_s: float) -> float:
     """100 ms, or wider so that a bin holds at least ten probes."""
     return max(0.1, 10 * period_s)
+
+
+def period_of(probes: Iterable[Probe]) -> float:
+    """The median distance of due times; 5 ms where there are too few to tell."""
+    due = sorted(p.due_s for p in probes)
+    return percentile([b - a for a, b in pairwise(due)], 0.5) if len(due) > 1 else 0.005
 
 
 def answered(p: Probe) -> bool:

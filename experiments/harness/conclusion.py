@@ -28,7 +28,7 @@ from experiments.harness.model import (
 )
 from experiments.harness.progress import Progress
 from experiments.harness.run import Run, provenance
-from experiments.harness.trials import HEADLINE, Moments, Plan, evaluate, perform
+from experiments.harness.trials import HEADLINE, Moments, Plan, evaluate, holders_now, perform
 from loadtests.probes import Probe
 from topologies.stage import Stage
 from topologies.testbed import Testbed
@@ -122,8 +122,7 @@ class Conclusion:
         valid = [t for t in self._trials if not t.fidelity]
         if valid and len(self._stage.hosts_of("keepalived")) > 1:
             first, last = self._trials[0], self._trials[-1]
-            before = [e for e in events if e.t_s <= first.start_s and e.detail == self._vip]
-            initial = _holding(before)
+            initial = holders_now([e for e in events if e.t_s <= first.start_s], self._vip)
             claims.append(
                 verdict.vip_gap_claim(events, {self._vip: initial}, first.start_s, last.end_s, predictions)
             )
@@ -280,16 +279,6 @@ def _stream_row(s: StreamResult) -> dict[str, Any]:
         "outage_upper_s": 0.0 if o is None else o.upper_s, "recovered": o is None or o.recovered,
         "sent": s.sent, "lost": s.lost, "errors": s.errors,
     }  # fmt: skip
-
-
-def _holding(events: Sequence[Event]) -> set[str]:
-    held: set[str] = set()
-    for event in events:
-        if event.kind == "vip-up":
-            held.add(event.host)
-        elif event.kind == "vip-down":
-            held.discard(event.host)
-    return held
 
 
 def _requests_beside_the_rest(directory: Path) -> None:

@@ -23,14 +23,14 @@ from experiments.harness.progress import Progress
 from experiments.harness.run import CHECKOUT, Run
 from topologies import capsule
 from topologies.capsule import Passport
-from topologies.stage import Stage
+from topologies.stage import GENERATOR_CORES, Stage
 from topologies.waiting import CannotEmulate, TestbedError
 
 Work = Callable[[Namespace, Run, Progress], int]
 
 
 def conduct(
-    name: str, title: str, options: Namespace, work: Work, sockets: dict[str, int] | None = None
+    name: str, title: str, options: Namespace, work: Work, stage: Stage, sockets: dict[str, int] | None = None
 ) -> int:
     """Run `work` inside a capsule and return its exit code. `title` names the results: "failover-stage3"."""
     passport = Passport.read()
@@ -124,13 +124,13 @@ def require_programs(stage: Stage) -> None:
 
 
 def require_cores(stage: Stage) -> None:
-    """Raises CannotEmulate when the servers' budgets and the generator's core add up to more than the machine."""
+    """Raises CannotEmulate when the servers' budgets and the generator's share add up to more than the machine."""
     asked = stage.settings.server_cores
     cores = os.cpu_count() or 1
-    if asked is not None and asked * len(stage.servers) + 1 > cores:
-        most = (cores - 1) / len(stage.servers)
+    if asked is not None and asked * len(stage.servers) + GENERATOR_CORES > cores:
+        most = (cores - GENERATOR_CORES) / len(stage.servers)
         raise CannotEmulate(
-            f"{len(stage.servers)} servers of {asked:g} cores and one core for the generator need "
-            f"{asked * len(stage.servers) + 1:g} cores; this machine has {cores}"
+            f"{len(stage.servers)} servers of {asked:g} cores and {GENERATOR_CORES:g} for the generator need "
+            f"{asked * len(stage.servers) + GENERATOR_CORES:g} cores; this machine has {cores}"
             + (f"; --server-cores {most:.2f} would fit" if most >= 0.05 else "")
         )

@@ -193,9 +193,7 @@ def parse_haproxy(text: str) -> HAProxy:
     defaults, current, found = _Proxy(Backend("")), None, list[_Proxy]()
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            words = shlex.split(line, comments=True)
-            if not words:
-                continue
+            words = shlex.split(line, comments=True) or [""]
             if words[0] in _SECTIONS + _OTHER_SECTIONS:
                 current = _section(words, defaults)
                 if words[0] == "defaults":

@@ -7,16 +7,16 @@ counted (coordinated omission). The prober asks on schedule and counts from the 
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.harness import figure_lanes as lanes
 from experiments.harness import figure_style as style
-from experiments.harness.bins import bin_probes, percentile, waits_s, width_for
+from experiments.harness.bins import bin_probes, percentile, period_of, waits_s, width_for
 from experiments.harness.figure_scene import Scene, scene
 from experiments.harness.model import LoadSample, Trial
 from loadtests.probes import Probe
@@ -28,7 +28,7 @@ def draw_classroom(
     """Above: Locust's own p95 and requests/s. Below: p95 of the wait from due, and good answers/s."""
     preset = replace(style.PROJECTOR, font_pt=17.0) if projector else style.PAGE
     probes = list(probes)
-    period_s = _period_s([p for p in probes if p.stream == trial.headline.stream])
+    period_s = period_of([p for p in probes if p.stream == trial.headline.stream])
     sc = scene(trial, probes, (), load, period_s, 0.0, preset)
     with style.styled(preset):
         figure = style.new_figure(preset.width_in, preset.width_in * 9 / 16)
@@ -52,13 +52,6 @@ def draw_classroom(
         if trial.fidelity:
             style.banner(figure, trial.fidelity, preset, y_in=preset.font_pt * 1.4 / 72)
     return figure
-
-
-def _period_s(probes: list[Probe]) -> float:
-    """The median distance of due times; 5 ms where there is nothing to measure."""
-    due = sorted(p.due_s for p in probes)
-    gaps = [b - a for a, b in pairwise(due)]
-    return percentile(gaps, 0.5) if gaps else 0.005
 
 
 def _frame(latency: Axes, rate: Axes, sentence: str, sc: Scene) -> None:
@@ -103,12 +96,20 @@ def _truth(latency: Axes, rate: Axes, sc: Scene) -> None:
     if not b.start_s:
         return
     waits: list[list[float]] = [[] for _ in b.start_s]
+    unfinished: list[list[float]] = [[] for _ in b.start_s]
     for due_s, wait_s in waits_s(sc.probes):
         i = math.floor((due_s - b.start_s[0]) / b.width_s)
-        if 0 <= i < len(waits) and not math.isnan(wait_s):
+        if 0 <= i < len(waits) and math.isnan(wait_s):
+            unfinished[i].append(sc.trial.end_s - due_s)
+        elif 0 <= i < len(waits):
             waits[i].append(wait_s)
     x = [sc.rel(t) + b.width_s / 2 for t in b.start_s]
     latency.plot(x, [percentile(w, 0.95) * 1e3 for w in waits], color=style.BLUE, lw=sc.preset.line_pt * 1.3)
+    if any(unfinished):
+        bound = [percentile(w, 0.95) * 1e3 for w in unfinished]
+        latency.plot(x, bound, color=style.VERMILLION, ls="none", marker="^", ms=sc.preset.point_pt * 0.8)
+        middle = statistics.median(x[i] for i, w in enumerate(unfinished) if w)
+        latency.text(middle, 30, "still waiting at the end:\nat least this long", ha="center", va="center")
     edges = [sc.rel(t) for t in (*b.start_s, b.start_s[-1] + b.width_s)]
     rate.stairs(b.goodput_hz, edges, fill=True, color=style.SKY)
     rate.stairs(b.goodput_hz, edges, color=style.BLUE, lw=sc.preset.line_pt, baseline=None)
@@ -116,13 +117,19 @@ def _truth(latency: Axes, rate: Axes, sc: Scene) -> None:
 
 
 def locust_sentence(sc: Scene) -> str:
-    """What Locust's own numbers say of the fault, as one sentence."""
-    shown = [
-        s.p95_ms for s in sc.load if s.p95_ms is not None and 0 <= sc.rel(s.t_s) <= sc.rel(sc.trial.heal_s)
-    ]
-    if not shown or sc.trial.fidelity:
+    """What Locust's own numbers say of the time in which nobody was served (without outage: of the fault)."""
+    outage, trial = sc.trial.headline.outage, sc.trial
+    if trial.fidelity or not sc.load:
         return "What Locust shows."
-    return f"What Locust shows: while the fault lasts, its p95 is never above {max(shown):,.0f} ms."
+    begin_s = outage.start_s if outage else trial.inject_s
+    end_s = trial.heal_s if outage is None else trial.end_s if outage.end_s is None else outage.end_s
+    within = [s for s in sc.load if begin_s <= s.t_s <= end_s]
+    if not within:
+        return "What Locust shows: one report a second, and none falls into the outage."
+    when = "while nobody was served" if outage else "during the fault"
+    rate = f"at least {min(s.rps for s in within):,.0f} answers/s"
+    p95 = [s.p95_ms for s in within if s.p95_ms is not None]
+    return f"What Locust shows {when}: {f'p95 of at most {max(p95):,.0f} ms, ' if p95 else ''}{rate}."
 
 
 def truth_sentence(sc: Scene) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness import figure_lanes as lanes
 from experiments.harness import figure_style as style
-from experiments.harness.bins import bin_probes, width_for
+from experiments.harness.bins import bin_probes, period_of, width_for
 from experiments.harness.figure_scene import Scene, scene
 from experiments.harness.figure_summary import draw_summary, summary_rows
 from experiments.harness.figure_zoom import draw_zooms
@@ -40,9 +40,9 @@ def draw_failover(
 
 def _draw(sc: Scene) -> Figure:
     projector = sc.preset.projector
-    width_s = width_for(sc.period_s)
+    t = sc.trial
     bins = {
-        stream: bin_probes(p, sc.trial.start_s, sc.trial.end_s, origin_s=sc.trial.inject_s, width_s=width_s)
+        stream: bin_probes(p, t.start_s, t.end_s, origin_s=t.inject_s, width_s=width_for(period_of(p)))
         for stream, p in sc.streams.items()
     }
     headline = bins[sc.trial.headline.stream]
@@ -62,7 +62,7 @@ def _draw(sc: Scene) -> Figure:
     summary, points, latency, rate, holders, events = axes
     summary.set_title("In short")
     points.set_title("Every probe" if projector else "Every probe, from the moment it was due")
-    latency.set_title(f"Latency of answers per {width_s * 1e3:g} ms")
+    latency.set_title(f"Latency of answers per {headline.width_s * 1e3:.0f} ms")
     rate.set_title("Goodput against offered")
     holders.set_title("Who served, who holds the VIP")
     events.set_title("Events")

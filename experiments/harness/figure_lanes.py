@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -51,6 +52,8 @@ def shade_predicted(ax: Axes, sc: Scene, alpha: float = 0.7) -> None:
 
 def log_scale(ax: Axes) -> None:
     """A log axis with plain numbers: 1, 10, 100; 2 and 5 too where it spans little. After the data."""
+    if not math.isfinite(ax.dataLim.minposy):
+        ax.set_ylim(1, 1000)  # nothing was answered: an empty panel, not an error
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     subs = (1.0, 2.0, 5.0) if high / low < 100 else (1.0,)
@@ -82,19 +85,10 @@ def draw_probes(ax: Axes, sc: Scene) -> None:
     low, high = ax.get_ylim()
     ax.set_ylim(low, max(high, slo_ms) * 2.2)
     shade_predicted(ax, sc)
-    ax.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.0, 0.99),
-        ncols=LEGEND_COLUMNS,
-        frameon=False,
-        borderaxespad=0.1,
-        handletextpad=0.1,
-        columnspacing=0.9,
-        markerscale=1.3,
-    )
+    _legend_above(ax, ncols=LEGEND_COLUMNS, handletextpad=0.1, columnspacing=0.9, markerscale=1.3)
 
 
-def points(ax: Axes, sc: Scene, probes: Iterable[Probe], *, legend: bool = True) -> None:
+def points(ax: Axes, sc: Scene, probes: Iterable[Probe]) -> None:
     """Every probe when it was due. An image inside the SVG, because five thousand paths are not small."""
     probes = list(probes)
     counts = Counter(style.class_of(p.outcome) for p in probes)
@@ -110,9 +104,8 @@ def points(ax: Axes, sc: Scene, probes: Iterable[Probe], *, legend: bool = True)
             color=colour,
             ms=size,
             mew=1.0 if marker in style.STROKES else 0.25,
-            mec=colour if marker in style.STROKES else style.BLACK,
             alpha=0.55 if name == "ok" else 0.9,
-            label=f"{name} {n:,}" if legend else None,
+            label=f"{name} {n:,}",
             rasterized=True,
             zorder=2 if name == "ok" else 3,
         )
@@ -168,17 +161,11 @@ def draw_rate(ax: Axes, sc: Scene, b: Bins) -> None:
     _legend_above(ax)
 
 
-def _legend_above(ax: Axes) -> None:
+def _legend_above(ax: Axes, **how: Any) -> None:
+    """At the right, on the line of the panel's title."""
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(
-            loc="lower right",
-            bbox_to_anchor=(1.0, 0.99),
-            ncols=5,
-            frameon=False,
-            borderaxespad=0.1,
-            handlelength=2.4,
-            columnspacing=1.4,
-        )
+        how = {"ncols": 5, "handlelength": 2.4, "columnspacing": 1.4} | how
+        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.99), frameon=False, borderaxespad=0.1, **how)
 
 
 # -- holders and events ------------------------------------------------------------------------------------
@@ -196,7 +183,7 @@ def holder_rows(sc: Scene) -> list[tuple[str, Spans, str, str | None]]:
 def draw_holders(ax: Axes, sc: Scene) -> None:
     rows = holder_rows(sc)
     ax.set_ylim(max(len(rows), 1) - 0.5, -0.5)
-    ax.set_yticks(range(len(rows)), [style.shorten(label, 16) for label, *_ in rows])
+    ax.set_yticks(range(len(rows)), [style.shorten(label, 15) for label, *_ in rows])
     ax.tick_params(axis="y", length=0)
     for y, (_, spans, colour, hatch) in enumerate(rows):
         ax.axhline(y, color=style.PALE, lw=1, zorder=-1)
@@ -212,7 +199,7 @@ def event_label(sc: Scene, e: Event) -> str:
     kind = "" if e.kind == "log" else e.kind
     what = " ".join(part for part in (e.host, kind) if part)
     text = ": ".join(part for part in (what, e.detail) if part)
-    return style.shorten(f"{sc.rel(e.t_s):+.2f} s {text}", 40 if sc.preset.projector else 58)
+    return style.shorten(f"{round(sc.rel(e.t_s), 2) + 0.0:+.2f} s {text}", 40 if sc.preset.projector else 58)
 
 
 def draw_events(ax: Axes, sc: Scene, most: int) -> int:

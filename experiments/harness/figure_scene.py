@@ -129,7 +129,7 @@ def shown_events(sc: Scene, most: int) -> tuple[list[Event], int]:
     begun = {e.kind: e.t_s for e in inside if e.kind in ("inject", "heal")}
 
     def says_something(e: Event) -> bool:
-        if e.kind in ("trial", "vip-up", "vip-down"):
+        if e.kind in ("trial", "trial-end", "vip-up", "vip-down"):
             return False
         start = begun.get({"injected": "inject", "healed": "heal"}.get(e.kind, ""))
         return start is None or e.t_s - start > near

@@ -35,13 +35,15 @@ CLASS_STYLES: dict[str, tuple[str, str]] = {
     "http-4xx": (GREEN, "h"),
     "unreachable": (VERMILLION, "<"),
     "tls": (SKY, "P"),
-    "dns": (YELLOW, "*"),
+    "dns": (VERMILLION, "*"),
     "wrong-body": (PURPLE, "X"),
     "slow": (SKY, "d"),
+    "in-flight-cap": (GREY, "p"),  # the prober's own faults
+    "local-error": (GREY, "8"),
 }
-OTHER_STYLE = (GREY, "p")
+OTHER_STYLE = (GREY, "1")
 #: markers that are strokes, and take no edge of their own
-STROKES = frozenset("x+.")
+STROKES = frozenset("x+.1")
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def draw_summary(ax: Axes, sc: Scene, bins: dict[str, Bins]) -> None:
     heal = sc.rel(sc.trial.heal_s)
     if heal > 0:
         bar(ax, y, 0, min(heal, high), facecolor="#BBBBBB", edgecolor=style.GREY)
-        _bar_text(ax, sc, y, 0, min(heal, high), style.fault_text(sc.trial))
+        _bar_text(ax, sc, y, 0, min(heal, high), style.shorten(style.fault_text(sc.trial), 48))
     looks = (("detection", sc.detection, DETECTION, ".."), ("recovery", sc.recovery, RECOVERY, "\\\\"))
     phases = [(name, span, colour, hatch) for name, span, colour, hatch in looks if span]
     for _, span, colour, hatch in phases:

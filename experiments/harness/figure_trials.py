@@ -56,7 +56,10 @@ def draw_trials(trials: Sequence[Trial], *, projector: bool = False) -> Figure:
         figure = style.new_figure(preset.width_in, 9.0 if projector else 5.2)
         height_in = figure.get_figheight()
         banner_in = preset.font_pt * (2.2 if any(t.fidelity for t in trials) else 0) / 72
-        foot_in, head_in = preset.font_pt * 6 / 72, preset.font_pt * 5 / 72 + banner_in
+        foot_in, head_in = (
+            preset.font_pt * (6 if len(trials) > 25 else 4) / 72,
+            preset.font_pt * 5 / 72 + banner_in,
+        )
         left = preset.font_pt * 0.075 / preset.width_in
         box = (left, foot_in / height_in, 0.985 - left, 1 - (foot_in + head_in) / height_in)
         ax = figure.add_axes(box)

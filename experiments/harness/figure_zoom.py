@@ -119,4 +119,4 @@ def _not_recovered(ax: Axes, sc: Scene, outage: Outage) -> None:
         "", (0.95, 0.5), (0.05, 0.5), arrowprops={"arrowstyle": "-|>", "lw": 4, "color": style.VERMILLION}
     )
     ax.text(0.5, 0.62, text, ha="center", fontsize=sc.preset.font_pt * 2, weight="bold")
-    ax.text(0.5, 0.34, "watched until the trial ended; nobody was served again", ha="center")
+    ax.text(0.5, 0.4, "watched until the trial ended;\nnobody was served again", ha="center", va="top")

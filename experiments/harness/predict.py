@@ -75,17 +75,19 @@ class Probing:
     timeout_s: float = 0.5
     route: Route = "data"
     rate_hz: float = 200.0
+    interface: str | None = None  # whose link goes down; None: the one keepalived speaks on
 
 
 def predict(
     fault: str, target_host: str, target_daemon: str | None, configs: Configs, vip: str, *,
-    probe_timeout_s: float = 0.5, route: Route = "data", rate_hz: float = 200.0,
+    probe_timeout_s: float = 0.5, route: Route = "data", rate_hz: float = 200.0, interface: str | None = None,
 ) -> Prediction:  # fmt: skip
     """The outage that a stream of probes pinned to `vip` will see. `target_daemon` None: the whole host.
 
+    `interface` matters to link-down alone: the link of a load balancer that keepalived does not watch.
     Raises ValueError for an unknown fault, ConfigError if the configuration does not say enough.
     """
-    probing = Probing(probe_timeout_s, route, rate_hz)
+    probing = Probing(probe_timeout_s, route, rate_hz, interface)
     return total(timings(fault, target_host, target_daemon, configs, vip, probing))
 
 
@@ -116,7 +118,7 @@ def timings(
     tiers = tiers_of(configs[host], daemon)
     outcomes = []
     if "lb" in tiers:
-        outcomes.append(_load_balancer(fault, host, daemon, configs, vip))
+        outcomes.append(_load_balancer(fault, host, daemon, configs, vip, probing))
     if "web" in tiers:
         outcomes.append(_web(reach, host, configs, vip, probing))
     if "app" in tiers & NEEDS[probing.route] and not (daemon is None and "web" in tiers):
@@ -160,7 +162,7 @@ def dns_round_robin_share(records: Collection[str], dead: Collection[str]) -> fl
 
 
 def _load_balancer(
-    fault: str, host: str, daemon: str | None, configs: Configs, vip: str
+    fault: str, host: str, daemon: str | None, configs: Configs, vip: str, probing: Probing
 ) -> tuple[Timing, ...]:
     cluster, first = cluster_of(configs, vip), holder(configs, vip)
     if first is not None and host != first:
@@ -175,6 +177,9 @@ def _load_balancer(
     mine, backup = cluster[host], max(peers, key=standing_of)
     # The backup counts with its own priority and the master's interval.
     timers = backup.version, advert_interval_of(mine), standing_of(backup)
+    if fault == "link-down" and probing.interface not in (None, mine.interface):
+        # HAProxy still answers its own check, with no server left behind it.
+        return (_never(f"{host} keeps {vip}: keepalived watches {mine.interface}, not {probing.interface}"),)
     if fault == "graceful-stop" and daemon != "haproxy":
         return (resignation(*timers),)
     if daemon is None:

@@ -37,6 +37,7 @@ def render_report(report: Report, svgs: Mapping[str, str], *, files: Sequence[st
     "failover" is shown, in order. A name that is missing is said to be missing. `files` and the report's
     configs are linked by paths relative to the page.
     """
+    checks = {k: v for k, v in report.fidelity.items() if k not in ("verdict", "reasons")}
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -51,11 +52,9 @@ def render_report(report: Report, svgs: Mapping[str, str], *, files: Sequence[st
         streams=[row for t in report.trials for row in stream_rows(t)],
         pictures={name: data_uri(svg) for name, svg in svgs.items()},
         failovers=sorted(name for name in svgs if name.startswith("failover")),
-        checks=[
-            (label(k), value_text(v, k))
-            for k, v in report.fidelity.items()
-            if k not in ("verdict", "reasons")
-        ],
+        headline=report.headline.removeprefix(f"{report.verdict}: "),  # the word is shown before it
+        checks=[(label(k), value_text(v, k)) for k, v in checks.items() if not isinstance(v, Mapping)],
+        details=[(label(k), flat(v)) for k, v in checks.items() if isinstance(v, Mapping)],
         provenance=provenance(report.run),
         period_ms=f"{report.period_s * 1e3:g}",
         slo_ms=f"{report.slo_s * 1e3:g}",
@@ -204,13 +203,28 @@ def value_text(value: Any, key: str = "") -> str:
         return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and key.endswith("_share"):
+        return f"{value:.1%}"
     if isinstance(value, int | float):
-        return f"{value:.4g} {unit}".rstrip()
+        return f"{value:,} {unit}".rstrip() if isinstance(value, int) else f"{value:.4g} {unit}".rstrip()
     return (
         value
         if isinstance(value, str)
         else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
     )
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
+    """Nested values as rows: {"lateness_ms": {"p99": 1.35}} → ("lateness, p99", "1.35 ms")."""
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{above}, {label(key)}" if above else label(key)
+        if isinstance(value, Mapping):
+            unit = key.rpartition("_")[2]
+            rows += flat({f"{k}_{unit}" if unit in UNITS else k: v for k, v in value.items()}, name)
+        else:
+            rows.append((name, value_text(value, key)))
+    return rows
 
 
 def provenance(run: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -122,7 +122,7 @@ def script_fails(script: VrrpScript, hung: bool, run_s: float = SCRIPT_RUN_S) ->
 
 def _own_limit_s(command: str) -> float | None:
     """The time limit a check sets itself: curl's --max-time (-m), or timeout(1) in front of it."""
-    found = re.search(r"(?:--max-time[ =]|curl\b.*\s-m ?|\btimeout )(\d+(?:\.\d+)?)\b", command)
+    found = re.search(r"(?:--max-time[ =]|\bcurl .*?-m ?|(?:^|[\s/])timeout )(\d+(?:\.\d+)?)\b", command)
     return float(found[1]) if found else None
 
 

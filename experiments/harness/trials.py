@@ -17,11 +17,13 @@ from experiments.harness.verdict import judge_trial
 from experiments.harness.watch import Watch
 from loadtests.probes import Probe
 from topologies.testbed import Testbed
+from topologies.waiting import wait_until
 
 STEADY_S = 2.0
 AFTER_RECOVERY_S = 3.0  # watched beyond the latest predicted recovery
 WATCH_IF_NEVER_S = 10.0
 FAILBACK_S = 2.0
+CONTEXT_PERIODS = 20
 LATENESS_LIMIT_MS = 5.0  # MEASUREMENT: Fidelity
 
 HEADLINE = "vip"
@@ -40,8 +42,20 @@ class Plan:
     period_s: float
     phase_s: float  # the slowest timer in play: injection is uniform over it
     watch_s: float
+    holders: frozenset[str]  # who holds the address while nothing is broken
     rng: random.Random
     say: Callable[[str], None]
+
+
+def holders_now(events: Sequence[Event], vip: str) -> frozenset[str]:
+    """Who holds `vip` after all these events."""
+    held: set[str] = set()
+    for event in events:
+        if event.detail == vip and event.kind == "vip-up":
+            held.add(event.host)
+        elif event.detail == vip and event.kind == "vip-down":
+            held.discard(event.host)
+    return frozenset(held)
 
 
 def watch_time_s(prediction: Prediction) -> float:
@@ -82,7 +96,11 @@ def perform(plan: Plan, number: int) -> Moments:
         plan.say(f"trial {number}: healing")
     healed_s = watch.note("healed", fault.target.host, f"{fault.name} {fault.target}")
     plan.say(f"trial {number}: failback")
-    observe_until(healed_s + plan.phase_s + FAILBACK_S)
+    wait_until(
+        lambda: holders_now(watch.events(), plan.vip) == plan.holders,
+        timeout_s=30, what=f"{plan.vip} to return to {', '.join(sorted(plan.holders)) or 'nobody'}",
+    )  # fmt: skip
+    observe_until(watch.note("failed-back", fault.target.host, plan.vip) + FAILBACK_S)
     end_s = watch.note("trial-end", "", f"{number}")
     return Moments(start_s, inject_s, heal_s, healed_s, end_s, unexpected)
 
@@ -106,16 +124,18 @@ def evaluate(plan: Plan, number: int, moments: Moments, probes: Sequence[Probe])
     periods = {name: _period_s(rows) for name, rows in streams.items()}
 
     def result(name: str, from_s: float, to_s: float) -> StreamResult:
-        return outages.stream_result(streams[name], periods[name], from_s=from_s, to_s=to_s)
+        return outages.stream_result(name, streams[name], periods[name], from_s, to_s)
 
-    headline = result(HEADLINE, m.inject_s, m.heal_s)
-    others = tuple(result(name, m.inject_s, m.heal_s) for name in streams if name != HEADLINE)
+    # A few good probes before the injection are part of the picture: the outage is the gap between good ones.
+    shortly_before_s = m.inject_s - CONTEXT_PERIODS * plan.period_s
+    headline = result(HEADLINE, shortly_before_s, m.heal_s)
+    others = tuple(result(name, shortly_before_s, m.heal_s) for name in streams if name != HEADLINE)
     verdict, _ = judge_trial(plan.prediction, headline.outage, plan.period_s, m.heal_s - m.inject_s)
     trial = Trial(
         number=number, fault=fault.name, target=str(fault.target), start_s=m.start_s, inject_s=m.inject_s,
         heal_s=m.heal_s, end_s=m.end_s, prediction=plan.prediction, headline=headline, others=others,
         failback=result(HEADLINE, m.heal_s, m.end_s), phases=_phases(plan, m, headline, streams[HEADLINE]),
-        fidelity=_fidelity(m, streams, result),
+        fidelity=_fidelity(m, streams),
     )  # fmt: skip
     return replace(trial, verdict="inconclusive" if trial.fidelity else verdict)
 
@@ -125,9 +145,7 @@ def _period_s(rows: Sequence[Probe]) -> float:
     return (rows[-1].due_s - rows[0].due_s) / max(1, rows[-1].k - rows[0].k) if len(rows) > 1 else 1.0
 
 
-def _fidelity(
-    m: Moments, streams: dict[str, list[Probe]], result: Callable[[str, float, float], StreamResult]
-) -> tuple[str, ...]:
+def _fidelity(m: Moments, streams: dict[str, list[Probe]]) -> tuple[str, ...]:
     """Reasons why this trial does not count; none of them concerns the system under test."""
     reasons = [f"{where} was not running though nobody stopped it" for where in m.unexpected]
     late_ms = outages.lateness_percentile_ms(streams[HEADLINE], 0.99)
@@ -135,9 +153,10 @@ def _fidelity(
         reasons.append(
             f"probe lateness p99 {late_ms:.1f} ms > {LATENESS_LIMIT_MS:g} ms: the prober itself was starved"
         )
-    before = result(HEADLINE, m.start_s, m.inject_s)
-    if before.lost:
-        reasons.append(f"{before.lost} bad probes before anything was injected")
+    # One that was under way at the injection belongs to the fault.
+    before = sum(not p.good and p.end_s < m.inject_s for p in streams[HEADLINE])
+    if before:
+        reasons.append(f"{before} bad probes before anything was injected")
     return tuple(reasons)
 
 
@@ -156,7 +175,7 @@ def _phases(plan: Plan, m: Moments, headline: StreamResult, rows: Sequence[Probe
     outage = headline.outage
     if outage is not None and outage.end_s is not None:
         phases["serve_s"] = outage.end_s - m.inject_s
-        steady_s = outages.steady_again_s(rows, fault_s=m.inject_s, outage=outage)
-        if steady_s is not None:
-            phases["steady_s"] = steady_s
+        again_s = outages.steady_again_s(rows, fault_s=m.inject_s, outage=outage, until_s=m.heal_s)
+        if again_s is not None:
+            phases["steady_s"] = outage.end_s + again_s - m.inject_s
     return {name: round(value, 4) for name, value in phases.items()}
