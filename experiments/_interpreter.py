@@ -1,4 +1,4 @@
-"""`sudo python experiments/failover.py` works with whatever python sudo finds: this hands over to the project's own.
+"""`sudo python experiments/failover.py` works with any python sudo finds: this hands over to the right one.
 
 Standard library only, and old syntax on purpose: the interpreter that reads this file may be any.
 """
@@ -8,7 +8,7 @@ import sys
 
 
 def hand_over(verb):  # type: ignore[no-untyped-def]
-    """Replace this process by the project's interpreter running `verb` with the same arguments; never returns."""
+    """Replace this process by the project's interpreter running `verb`, same arguments; never returns."""
     checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
     python = os.path.join(checkout, ".venv", "bin", "python")  # noqa: PTH118
     if not os.path.exists(os.path.join(checkout, ".venv", "ready")):  # noqa: PTH110, PTH118

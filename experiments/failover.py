@@ -26,10 +26,9 @@ from topologies.host import TRUST_STORE
 from topologies.stage import DOMAIN, RESOLVER, Stage, interface
 from topologies.testbed import Testbed
 
-CLAIMS = {
-    "0": ("0.1", "one server is a single point of failure"),
-    "3": ("3.1", "a load balancer cluster fails over within the interval that VRRP predicts"),
-}
+FAILS_OVER = ("3.1", "a load balancer cluster fails over within the interval that VRRP predicts")
+REMAINS = ("3.10", "what is not a load balancer fails as its own redundancy predicts, or stays down")
+ONE_SERVER = ("0.1", "one server is a single point of failure")
 EXAMPLES = """\
   sudo python experiments/failover.py                            the main job
   sudo ./testbed failover --advert-int 0.1                       VRRPv3, a third of a second
@@ -82,7 +81,7 @@ def fail_over(chosen: Namespace, run: Run, progress: Progress, stage: Stage, fau
     """Build the stage, load it, break it as often as asked, and say what the numbers support."""
     vip = stage.site_addresses[0]
     report = conclusion.Conclusion(
-        "failover", run, stage, chosen, CLAIMS[stage.number], period_s=1 / chosen.rate
+        "failover", run, stage, chosen, claim_of(stage, fault), period_s=1 / chosen.rate
     )
     testbed = Testbed(
         stage, run_id=run.run_id, results=run.directory, code=CHECKOUT, venv=VENV, say=progress.now
@@ -112,16 +111,27 @@ def fail_over(chosen: Namespace, run: Run, progress: Progress, stage: Stage, fau
         ):  # fmt: skip
             plan = trials.Plan(
                 testbed, watch, prober, fault, prediction, vip, period_s=1 / chosen.rate,
-                phase_s=max(1.0, stage.settings.advert_int_s), holders=trials.holders_now(watch.events(), vip), rng=random.Random(run.seed), say=progress.now,
+                phase_s=max(1.0, stage.settings.advert_int_s),
                 watch_s=chosen.watch or trials.watch_time_s(prediction),
+                holders=trials.holders_now(watch.events(), vip),
+                rng=random.Random(run.seed), say=progress.now,
             )  # fmt: skip
             report.conduct_trials(plan, chosen.repeat, progress)
         report.prober = prober.summary
     return report.publish(watch.events(), testbed, progress)
 
 
+def claim_of(stage: Stage, fault: Fault) -> tuple[str, str]:
+    """The row of CLAIMS.md that this fault tests."""
+    if not stage.hosts_of("keepalived"):
+        claim = ONE_SERVER
+    else:
+        claim = FAILS_OVER if fault.target.host in stage.hosts_of("keepalived") else REMAINS
+    return (claim[0], f"control, nothing broken: {claim[1]}") if fault.name == "none" else claim
+
+
 def prober_config(stage: Stage, vip: str, rate_hz: float) -> ProberConfig:
-    """The headline stream is pinned to the address that fails over; the second goes by name, as browsers do."""
+    """The headline stream is pinned to the address that fails over; another goes by name, as browsers do."""
     url = f"{stage.scheme}://{DOMAIN}{PROBED}"
     return ProberConfig(
         streams=(

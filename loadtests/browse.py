@@ -15,7 +15,7 @@ from recording import install
 install()
 
 
-class Visitor(HttpUser):  # type: ignore[misc]  # locust's base has no types here
+class Visitor(HttpUser):
     """One visitor with one kept-alive connection, as a browser has."""
 
     wait_time = between(0.5, 1.5)

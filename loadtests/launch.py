@@ -1,4 +1,4 @@
-"""Command lines for the two generators, as they run inside a client host. Neither is ever imported by a harness.
+"""Command lines for the two generators, as they run inside a client host. A harness imports neither.
 
 prober   open loop: the stopwatch           python -m loadtests.prober CONFIG.json
 Locust   closed loop: the background load   python -m locust -f loadtests/browse.py …
@@ -27,8 +27,8 @@ def locust(
 ) -> Sequence[str]:
     """Locust without its web UI, bounded in users and time.
 
-    `record` is a directory in the results where the scenario leaves requests.csv and load.csv. Locust's own exit
-    status says nothing here (it is 1 for any failed sample): verdicts come from the prober.
+    `record` is a directory in the results where the scenario leaves requests.csv and load.csv. Locust's own
+    exit status says nothing here (it is 1 for any failed sample): verdicts come from the prober.
     """
     return (
         PYTHON, "-P", "-m", "locust", "-f", str(CODE / "loadtests" / f"{scenario}.py"), "--headless",

@@ -1,7 +1,7 @@
-"""What Locust saw, on the run's clock: requests.csv has every request, load.csv every second as Locust sums it up.
+"""What Locust saw, on the run's clock: requests.csv has every request, load.csv every second as it sums up.
 
-Locust's own history has whole seconds of wall-clock time; these rows carry CLOCK_MONOTONIC, which the prober and the
-faults use, too. Imported by locustfiles only.
+Locust's own history has whole seconds of wall-clock time; these rows carry CLOCK_MONOTONIC, which the prober
+and the faults use, too. Imported by locustfiles only.
 """
 
 from __future__ import annotations

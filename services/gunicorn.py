@@ -59,7 +59,8 @@ class Gunicorn(Service):
     @property
     def command(self) -> Sequence[str]:
         return (
-            f"{self.interpreter_at}/bin/python", "-m", "gunicorn", "--config", CONFIGURATION, "--chdir", SITE_ROOT, "app:create_app()",
+            f"{self.interpreter_at}/bin/python", "-m", "gunicorn", "--config", CONFIGURATION,
+            "--chdir", SITE_ROOT, "app:create_app()",
         )  # fmt: skip
 
     def ready(self, host: Host) -> bool:

@@ -1,4 +1,4 @@
-"""HAProxy ends TLS on the virtual addresses and spreads requests over the web servers that answer its checks."""
+"""HAProxy ends TLS on the virtual addresses and spreads requests over web servers that pass its checks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HAProxy(Service):
     name: ClassVar[str] = "haproxy"
     program: ClassVar[str] = "haproxy"
     package: ClassVar[str] = "haproxy"
-    # In master-worker mode SIGUSR2 starts a new worker on the same listeners, and the old one finishes its work.
+    # In master-worker mode SIGUSR2 starts a new worker on the same listeners; the old one finishes its work.
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGUSR2
     # Both balancers bind both virtual addresses, whoever holds them now.
     sysctls: ClassVar[Mapping[str, str]] = {"net.ipv4.ip_nonlocal_bind": "1"}
@@ -63,7 +63,7 @@ class HAProxy(Service):
         return ("haproxy", "-W", "-db", "-f", CONFIGURATION)
 
     def ready(self, host: Host) -> bool:
-        """The local monitor answers, and every backend has passed the checks it must pass to take requests."""
+        """The local monitor answers. To HAProxy a web server is up until it fails its checks."""
         connection = host.connect("127.0.0.1", STATS_PORT, timeout_s=1.0)
         status, _ = http_status(connection, "127.0.0.1", "/alive")
         return status == 200

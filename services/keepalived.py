@@ -29,7 +29,10 @@ class VirtualAddress:
 
 @dataclass(frozen=True)
 class Keepalived(Service):
-    """HAProxy on `alive_port` is asked every `check_interval_s`; after `check_fall` failures this host gives its VIPs away."""
+    """HAProxy on `alive_port` is asked every `check_interval_s`.
+
+    After `check_fall` failures this host gives its virtual addresses away.
+    """
 
     name: ClassVar[str] = "keepalived"
     program: ClassVar[str] = "keepalived"
@@ -50,7 +53,7 @@ class Keepalived(Service):
 
     @property
     def vrrp_version(self) -> int:
-        """VRRPv2 counts whole seconds (RFC 3768 §5.3.7); only VRRPv3 counts centiseconds (RFC 5798 §5.2.7)."""
+        """VRRPv2 counts whole seconds (RFC 3768 §5.3.7), VRRPv3 centiseconds (RFC 5798 §5.2.7)."""
         return 2 if float(self.advert_int_s).is_integer() else 3
 
     def render(self, secrets: Secrets) -> Mapping[str, File]:
@@ -63,8 +66,9 @@ class Keepalived(Service):
         return {"/run/keepalived": Directory()}
 
     def check(self) -> Sequence[Sequence[str]]:
-        # keepalived 2.2 -t with an unprivileged script_user takes its parent for dead and ends itself with SIGTERM.
-        # As the first process of a PID namespace it is deaf to that signal, and its exit status is the check's.
+        # keepalived 2.2 -t with an unprivileged script_user takes its parent for dead and ends itself with
+        # SIGTERM. As the first process of a PID namespace it is deaf to that signal, and its exit status is
+        # the check's.
         return (("unshare", "--pid", "--fork", "--", "keepalived", "-t", "-f", CONFIGURATION),)
 
     @property

@@ -1,4 +1,4 @@
-"""MySQL keeps the rows: the server the distribution ships, mysqld where there is one, else MariaDB's mariadbd."""
+"""MySQL keeps the rows: the server the distribution ships, MariaDB's mariadbd or else MySQL's mysqld."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Nginx(Service):
         return ("nginx", "-c", CONFIGURATION)
 
     def ready(self, host: Host) -> bool:
-        """The application's health comes through (over TLS, certificate and name verified, where TLS ends here)."""
+        """The application's health comes through (where TLS ends here: certificate and name verified)."""
         connection = host.connect(self.listen, 443 if self.tls else 80, timeout_s=1.0)
         context = None
         if self.tls:

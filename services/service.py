@@ -143,7 +143,8 @@ def http_status(
     """
     with connection as plain, tls.wrap_socket(plain, server_hostname=host_header) if tls else plain as stream:
         stream.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {host_header}\r\nUser-Agent: readiness\r\nConnection: close\r\n\r\n".encode()
+            f"GET {path} HTTP/1.1\r\nHost: {host_header}\r\n"
+            "User-Agent: readiness\r\nConnection: close\r\n\r\n".encode()
         )
         received = bytearray()
         while len(received) < limit and (part := stream.recv(8192)):

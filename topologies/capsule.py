@@ -6,8 +6,8 @@
               └─ tini (PID 1: reaps, passes signals on)
                     └─ the run: the same command line, started again inside
 
-Kill any one of them with -9 and the kernel ends the rest: switches, links, addresses, firewall rules, mounts and
-daemons exist only in there. Only cgroup directories outlive their processes; they are the sweeper's work.
+Kill any one of them with -9 and the kernel ends the rest: switches, links, addresses, firewall rules, mounts
+and daemons exist only in there. Only cgroup directories outlive their processes; they are the sweeper's work.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _supervise(child: subprocess.Popen[bytes]) -> int:
     return 128 - status if status < 0 else status
 
 
-# -- inside ---------------------------------------------------------------------------------------------------
+# -- inside ------------------------------------------------------------------------------------------
 
 
 def settle() -> None:
@@ -124,7 +124,7 @@ def settle() -> None:
     os.environ["TMPDIR"] = "/run/tmp"
 
 
-# -- the registry: how another terminal finds a run -------------------------------------------------------------
+# -- the registry: how another terminal finds a run --------------------------------------------------
 
 
 def _register(passport: Passport, unshare_pid: int) -> None:
@@ -180,7 +180,7 @@ def _only_child(pid: int) -> int | None:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot: tells a pid from its reuse. None: no such process."""
+    """When the process started, in clock ticks since boot: tells a pid from its reuse. None: no process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -188,15 +188,16 @@ def _start_ticks(pid: int) -> int | None:
     return int(stat.rpartition(")")[2].split()[19])
 
 
-# -- the sweeper --------------------------------------------------------------------------------------------------
+# -- the sweeper -------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def _sweeper(hierarchy: cgroup.Hierarchy, run_id: str) -> Iterator[None]:
     """Whatever happens to the supervisor, the run's cgroups and registry entry go.
 
-    A child in a session of its own blocks on a pipe that only the supervisor holds open: end of file means that the
-    supervisor is gone, by whatever signal. It works beside the supervisor's own clean-up, so either may be killed.
+    A child in a session of its own blocks on a pipe that only the supervisor holds open: end of file means
+    that the supervisor is gone, by whatever signal. It works beside the supervisor's own clean-up, so either
+    may be killed.
     """
     reader, writer = os.pipe()
     supervisor = os.getpid()
@@ -244,7 +245,7 @@ def sweep(hierarchy: cgroup.Hierarchy, run_id: str) -> None:
 
 
 def sweep_stale() -> None:
-    """Remove what earlier runs could not: both supervisor and sweeper were killed, or the machine lost power."""
+    """Remove what earlier runs could not: supervisor and sweeper were killed, or the machine lost power."""
     hierarchy = cgroup.find_hierarchy(Path("/proc/mounts").read_text())
     alive = {run.run_id for run in running()}
     for entry in REGISTRY.glob("*.json"):

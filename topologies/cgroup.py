@@ -97,7 +97,7 @@ class Group:
         (self.memory / name).write_text(str(megabytes << 20))
 
     def prefer(self) -> None:
-        """Let this group's tasks run before others when the machine is busy: a measuring instrument must not wait."""
+        """Let this group's tasks run before others on a busy machine: an instrument must not wait."""
         if self.version == 2:
             (self.cpu / "cpu.weight").write_text("1000")
         else:

@@ -1,4 +1,4 @@
-"""A virtual host: its own network, file-system view, name and budget. What runs on it sees an ordinary Debian.
+"""A virtual host: its own network, file systems, name and budget. What runs on it sees an ordinary Debian.
 
     /etc, /var    copy-on-write over the machine's (what is written here, stays here)
     /run, /tmp    fresh; /root and /home empty; everything else read-only
@@ -114,7 +114,7 @@ class EmulatedHost(Node):  # type: ignore[misc]  # mininet has no types
             target.unlink()  # sites-enabled and the like point back to the packaged file
         # Born private: a secret must not be readable for the moment between open and chmod.
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "w") as text:
+        with os.fdopen(descriptor, "w") as text:
             text.write(file.text)
         _own(target, file.owner)
         target.chmod(file.mode)
@@ -170,8 +170,8 @@ class EmulatedHost(Node):  # type: ignore[misc]  # mininet has no types
         """Run to its end and return output and exit status. Raises CommandFailed (also after `timeout_s`)."""
         try:
             done = subprocess.run(
-                self.enter(command, wd=wd), capture_output=True, text=True, errors="replace", timeout=timeout_s,
-                stdin=subprocess.DEVNULL, env=self.environment, check=False,
+                self.enter(command, wd=wd), capture_output=True, text=True, errors="replace",
+                timeout=timeout_s, stdin=subprocess.DEVNULL, env=self.environment, check=False,
                 # A session of its own: `keepalived -t` signals its whole group, and Ctrl-C is ours to handle.
                 start_new_session=True,
             )  # fmt: skip

@@ -5,6 +5,7 @@ start ──► running ──► stop (its stop signal, then KILL) · kill · p
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -62,10 +63,8 @@ class Process:
     def stop(self, stop_signal: signal.Signals = signal.SIGTERM, timeout_s: float = 5.0) -> None:
         """Ask it to end, then make it. What it started ends with it."""
         self.send_signal(stop_signal)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill()
 
     def kill(self, timeout_s: float = 5.0) -> None:

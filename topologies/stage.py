@@ -20,8 +20,8 @@ from services.service import Service
 
 #: Segment → its network. They exist only inside the capsule.
 NETWORKS = {"public": "8.8.8.0/24", "app": "10.0.1.0/24", "data": "10.0.2.0/24", "monitoring": "10.0.9.0/24"}
-#: What the prober and Locust need at the rates of an outage measurement. Their group also goes before all others
-#: when a processor is short, and the prober's own lateness says whether that was enough.
+#: What the prober and Locust need at the rates of an outage measurement. Their group also goes before all
+#: others when a processor is short, and the prober's own lateness says whether that was enough.
 GENERATOR_CORES = 0.6
 Size = Literal["small", "large"]
 WEIGHTS: dict[str, int] = {"small": 1, "large": 2}

@@ -16,8 +16,8 @@
                                   db1 10.0.2.41
                                       MySQL
 
-Active-active: each balancer is master of one virtual address and standby for the other (crossed VIPs), and two A
-records send clients to both. Active-passive: one address, one record, lb2 only waits.
+Active-active: each balancer is master of one virtual address and standby for the other (crossed VIPs), and
+two A records send clients to both. Active-passive: one address, one record, lb2 only waits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A declared stage becomes real: network, file systems, checked configurations, daemons, proof that it answers.
+"""A declared stage becomes real: network, file systems, checked configurations, daemons that answer.
 
 with Testbed(Stage3(settings), ...) as testbed:      # inside a capsule
     testbed.hosts["client1"].run(["curl", "https://www.foobar.com/"])
@@ -79,7 +79,7 @@ class Testbed:
         self._stack = contextlib.ExitStack()
         self._state_lock = threading.Lock()
 
-    # -- life -------------------------------------------------------------------------------------------------
+    # -- life -----------------------------------------------------------------------------------------
 
     def __enter__(self) -> Testbed:
         begin = time.monotonic()
@@ -108,7 +108,7 @@ class Testbed:
         self._stack.close()
         self.timings["teardown"] = time.monotonic() - start
 
-    # -- construction -----------------------------------------------------------------------------------------
+    # -- construction ---------------------------------------------------------------------------------
 
     def _build_network(self) -> None:
         from mininet.link import TCLink
@@ -119,8 +119,8 @@ class Testbed:
         setLogLevel("error")
         rate = self.stage.settings.link_mbit
         net = Mininet(
-            topo=self.stage, switch=LinuxBridge, host=EmulatedHost, controller=None, build=False, waitConnected=False,
-            **({"link": TCLink} if rate else {}),
+            topo=self.stage, switch=LinuxBridge, host=EmulatedHost, controller=None, build=False,
+            waitConnected=False, **({"link": TCLink} if rate else {}),
         )  # fmt: skip
         self._stack.callback(net.stop)
         net.build()
@@ -155,7 +155,7 @@ class Testbed:
         _all_of(_in_parallel(furnish, self.hosts.values()))
 
     def _render_and_check(self) -> None:
-        for name, host in self.hosts.items():
+        for host in self.hosts.values():
             for service in host.services:
                 self._install(host, service)
                 self.daemons.append(Daemon(service, host))
@@ -182,7 +182,7 @@ class Testbed:
         for key, value in service.sysctls.items():
             host.sysctl(key, value)
 
-    # -- daemons ----------------------------------------------------------------------------------------------
+    # -- daemons --------------------------------------------------------------------------------------
 
     def _start_all(self) -> None:
         self._stack.callback(self.stop_daemons)
@@ -238,7 +238,7 @@ class Testbed:
         daemon.ready_after_s = time.monotonic() - start
 
     def _clear_runtime(self, daemon: Daemon) -> None:
-        """Empty its directories below /run, as systemd does: a stale pid file may name a process of somebody else."""
+        """Empty its directories below /run, as systemd does: a stale pid file may name another process."""
         for inside, directory in daemon.service.directories().items():
             if inside.startswith("/run/"):
                 shutil.rmtree(daemon.host.path(inside), ignore_errors=True)
@@ -279,7 +279,7 @@ class Testbed:
             )
         )
 
-    # -- cables -------------------------------------------------------------------------------------------------
+    # -- cables ---------------------------------------------------------------------------------------
 
     def unplug(self, host: str, *segments: str) -> None:
         """Pull the host's cables at the switch, in one go: its own end sees the carrier disappear."""
@@ -304,7 +304,7 @@ class Testbed:
             self.hosts[host].run(["ip", "addr", "add", f"{address}/{prefix}", "dev", name])
             self.hosts[host].run(["ip", "neigh", "flush", "dev", name])
 
-    # -- budgets and state --------------------------------------------------------------------------------------
+    # -- budgets and state ----------------------------------------------------------------------------
 
     def _set_budgets(self) -> None:
         """After the start, which is not measured, every server becomes as small as it was declared."""

@@ -24,7 +24,7 @@ class BadTarget(ValueError):
 
 @dataclass(frozen=True)
 class Target:
-    """A host, and the daemon or segment on it where the fault needs one: "lb1", "lb1/keepalived", "lb1/app"."""
+    """A host, and the daemon or segment on it where a fault needs one: "lb1", "lb1/haproxy", "lb1/app"."""
 
     host: str
     part: str | None = None
@@ -48,6 +48,8 @@ class Fault(ABC):
 
     name: ClassVar[str]
     shows: ClassVar[str]
+    #: The target cannot resign: that it notices something itself brings nobody an address.
+    silences: ClassVar[bool] = False
 
     target: Target
 

@@ -14,6 +14,7 @@ from topologies.testbed import Testbed
 class HostCrash(Fault):
     name: ClassVar[str] = "host-crash"
     shows: ClassVar[str] = "a standby must notice silence: nobody resigns, nobody refuses"
+    silences: ClassVar[bool] = True
 
     def inject(self, testbed: Testbed) -> None:
         testbed.unplug(self.target.host, *testbed.stage.addresses[self.target.host])

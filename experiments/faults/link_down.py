@@ -12,6 +12,7 @@ from topologies.testbed import Testbed
 class LinkDown(Fault):
     name: ClassVar[str] = "link-down"
     shows: ClassVar[str] = "keepalived sees the carrier go and drops the address; the peer still has to wait"
+    silences: ClassVar[bool] = True
 
     @classmethod
     def aim(cls, target: Target, stage: Stage) -> Fault:

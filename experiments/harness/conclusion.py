@@ -56,7 +56,7 @@ class Conclusion:
         self._prediction: Prediction | None = None
         self._interrupted = False
 
-    # -- trials ------------------------------------------------------------------------------------------------
+    # -- trials ---------------------------------------------------------------------------------------
 
     def conduct_trials(self, plan: Plan, count: int, progress: Progress) -> None:
         """Perform and evaluate `count` trials; one that does not count is repeated once.
@@ -85,7 +85,7 @@ class Conclusion:
         self._trials.append(trial)
         return trial
 
-    # -- conclusions -------------------------------------------------------------------------------------------
+    # -- conclusions ----------------------------------------------------------------------------------
 
     def publish(self, events: Sequence[Event], testbed: Testbed, progress: Progress) -> int:
         """Write everything and print the verdict; returns the exit code."""
@@ -104,14 +104,13 @@ class Conclusion:
         claims = self._claims(events)
         fidelity = self._fidelity()
         reached = verdict.overall(claims) if not self._interrupted else "inconclusive"
-        configs = sorted(
-            str(path.relative_to(self._run.directory)) for path in self._run.directory.glob("hosts/*/etc/**/*") if path.is_file()
-        )  # fmt: skip
+        top = self._run.directory
+        configs = sorted(str(p.relative_to(top)) for p in top.glob("hosts/*/etc/**/*") if p.is_file())
         return Report(
-            experiment=self._experiment, stage=self._stage.number, stage_title=self._stage.title, verdict=reached,
-            headline=self._headline(claims, reached), claims=claims, trials=tuple(self._trials),
-            events=tuple(events), fidelity=fidelity, run=self._provenance, period_s=self._period_s, slo_s=0.5,
-            diagram=self._stage.picture, configs=tuple(configs),
+            experiment=self._experiment, stage=self._stage.number, stage_title=self._stage.title,
+            verdict=reached, headline=self._headline(claims, reached), claims=claims,
+            trials=tuple(self._trials), events=tuple(events), fidelity=fidelity, run=self._provenance,
+            period_s=self._period_s, slo_s=0.5, diagram=self._stage.picture, configs=tuple(configs),
         )  # fmt: skip
 
     def _claims(self, events: Sequence[Event]) -> tuple[Claim, ...]:
@@ -134,7 +133,8 @@ class Conclusion:
         if not claims:
             return "inconclusive: nothing was measured"
         claim, trials = claims[0], [t for t in self._trials if not t.fidelity]
-        return f"{reached}: {claim.sentence} — {outage_words(trials)}; {predicted_words(claim, self._prediction)}"
+        predicted = predicted_words(claim, self._prediction)
+        return f"{reached}: {claim.sentence} — {outage_words(trials)}; {predicted}"
 
     def _fidelity(self) -> dict[str, Any]:
         reasons = sorted({reason for t in self._trials for reason in t.fidelity})
@@ -155,13 +155,14 @@ class Conclusion:
 
     def _document(self, report: Report, testbed: Testbed) -> dict[str, Any]:
         """result.json, schema 1."""
+        daemons = [d for d in testbed.daemons if d.ready_after_s is not None]
         return {
             "schema": 1, "experiment": report.experiment, "stage": report.stage, "verdict": report.verdict,
             "headline": report.headline, "claims": [_claim_row(c) for c in report.claims],
             "trials": [_trial_row(t) for t in report.trials], "fidelity": report.fidelity,
             "timings_s": {
                 **{name: round(value, 4) for name, value in testbed.timings.items()},
-                "ready": {d.where: round(d.ready_after_s, 4) for d in testbed.daemons if d.ready_after_s is not None},
+                "ready": {d.where: round(d.ready_after_s or 0.0, 4) for d in daemons},
             },
             "run": report.run, "results_dir": _shown(self._run.directory),
         }  # fmt: skip
@@ -189,7 +190,7 @@ class Conclusion:
         return f"{report.headline}\n{_shown(self._run.directory)}/report.html"
 
 
-# -- words and rows ------------------------------------------------------------------------------------------------
+# -- words and rows ----------------------------------------------------------------------------------
 
 
 def trial_line(trial: Trial) -> str:
@@ -200,7 +201,8 @@ def trial_line(trial: Trial) -> str:
         if trial.failback is None or not trial.failback.lost
         else f"; failback {stream_words(trial.failback)}"
     )
-    return f"trial {trial.number}: {seen}; {trial.headline.lost} of {trial.headline.sent} probes lost{failback} → {trial.verdict}"
+    lost = f"{trial.headline.lost} of {trial.headline.sent} probes lost"
+    return f"trial {trial.number}: {seen}; {lost}{failback} → {trial.verdict}"
 
 
 def stream_words(result: StreamResult) -> str:
@@ -288,7 +290,7 @@ def _requests_beside_the_rest(directory: Path) -> None:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """The command line's values that JSON can carry, without where results go (the result says that itself)."""
+    """The command line's values that JSON can carry, without where results go (the result says that)."""
     return {
         k: v
         for k, v in values.items()

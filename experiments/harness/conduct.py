@@ -103,7 +103,7 @@ def require_capsule(name: str) -> None:
     if missing:
         raise CannotEmulate(f"not installed: {', '.join(missing)}; run: sudo {CHECKOUT / 'testbed'} setup")
     tried = subprocess.run(
-        ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc", "--", "true"],
+        ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc", "true"],
         capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     if tried.returncode != 0:
@@ -124,7 +124,7 @@ def require_programs(stage: Stage) -> None:
 
 
 def require_cores(stage: Stage) -> None:
-    """Raises CannotEmulate when the servers' budgets and the generator's share add up to more than the machine."""
+    """Raises CannotEmulate when the servers' budgets and the generator's share exceed the machine."""
     asked = stage.settings.server_cores
     cores = os.cpu_count() or 1
     if asked is not None and asked * len(stage.servers) + GENERATOR_CORES > cores:

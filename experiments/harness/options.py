@@ -1,6 +1,6 @@
 """The options that experiments share, with one way to say what is wrong with them.
 
-Every experiment takes --stage --repeat --seed --results --json --quiet; unknown ones are usage errors (exit code 2).
+Every experiment takes --stage --repeat --seed --results --json --quiet; others are usage errors (exit 2).
 """
 
 from __future__ import annotations
@@ -94,10 +94,11 @@ def stage_of(p: argparse.ArgumentParser, options: argparse.Namespace) -> Stage:
     """The declared stage. Exits with 2 and one line for sizes that cannot be."""
     try:
         settings = Settings(
-            mode=options.mode, wiring=options.wiring, balancers=options.balancers, web_servers=options.web_servers,
-            app_servers=options.app_servers, server_cores=options.server_cores, link_mbit=options.link_mbit,
-            server_memory_mb=options.server_memory, advert_int_s=options.advert_int,
-            check_inter_s=options.check_inter, check_fall=options.check_fall, check_rise=options.check_rise,
+            mode=options.mode, wiring=options.wiring, balancers=options.balancers,
+            web_servers=options.web_servers, app_servers=options.app_servers,
+            server_cores=options.server_cores, server_memory_mb=options.server_memory,
+            advert_int_s=options.advert_int, check_inter_s=options.check_inter,
+            check_fall=options.check_fall, check_rise=options.check_rise, link_mbit=options.link_mbit,
         )  # fmt: skip
     except BadSettings as error:
         p.error(str(error))

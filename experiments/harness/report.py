@@ -238,8 +238,13 @@ def provenance(run: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]
             parts = [("", shlex.join(str(a) for a in value))]
         elif isinstance(value, Mapping):
             # A parameter keeps the name it has in code and on the command line.
-            parts = [(str(k), NOTHING if v is None else str(v)) for k, v in value.items()]
+            parts = [(str(k), _plain(v)) for k, v in value.items()]
         else:
-            parts = [("", str(value) if key == "seed" else value_text(value))]
+            parts = [("", _plain(value))]
         rows.append((names.get(key, key.replace("_", " ")), parts or [("", NOTHING)]))
     return rows
+
+
+def _plain(value: Any) -> str:
+    """A seed has no thousands separator: it is typed in again."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value_text(value)

@@ -59,7 +59,8 @@ def make_directory(base: Path, title: str, run_id: str) -> Path:
     directory = base / title / run_id
     if str(directory).startswith(("/run/", "/proc/", "/sys/", "/dev/")):
         raise CannotEmulate(
-            f"results cannot lie in {base}: inside the capsule another file system is there; choose --results DIR"
+            f"results cannot lie in {base}: inside the capsule another file system is there; "
+            "choose --results DIR"
         )
     try:
         directory.mkdir(parents=True)
@@ -127,7 +128,8 @@ def _versions() -> dict[str, str]:
     """What each daemon says of itself, in one short line."""
     questions = {
         "haproxy": ["haproxy", "-v"], "keepalived": ["keepalived", "--version"], "nginx": ["nginx", "-v"],
-        "named": ["named", "-v"], "mysql": ["mariadbd" if shutil.which("mariadbd") else "mysqld", "--version"],
+        "named": ["named", "-v"],
+        "mysql": ["mariadbd" if shutil.which("mariadbd") else "mysqld", "--version"],
     }  # fmt: skip
     found = {"python": platform.python_version()}
     for name, command in questions.items():

@@ -85,7 +85,7 @@ def perform(plan: Plan, number: int) -> Moments:
     inject_s = watch.note("inject", fault.target.host, f"{fault.name} {fault.target}")
     with fault.injected(testbed):
         watch.note("injected", fault.target.host, f"{fault.name} {fault.target}")
-        if fault.name in ("host-crash",):
+        if fault.name == "host-crash":
             _no_longer_holds(watch, fault.target.host, inject_s)
         observe_until(inject_s + plan.watch_s)
         unexpected = tuple(
@@ -164,7 +164,8 @@ def _phases(plan: Plan, m: Moments, headline: StreamResult, rows: Sequence[Probe
     """Seconds from injection to detection, to the switch of the address, to service, to the usual latency."""
     phases: dict[str, float] = {}
     during = [e for e in plan.watch.events() if m.inject_s < e.t_s <= m.heal_s]
-    detected = [e for e in during if e.kind == "detected"]
+    mute = plan.fault.target.host if plan.fault.silences else None
+    detected = [e for e in during if e.kind == "detected" and e.host != mute]
     switched = [
         e for e in during if e.kind == "vip-up" and e.detail == plan.vip and e.host != plan.fault.target.host
     ]

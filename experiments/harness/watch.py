@@ -1,4 +1,4 @@
-"""What the system itself says, on the run's clock: addresses from the kernel, transitions from the daemons' logs.
+"""What the system itself says, on the run's clock: addresses from the kernel, transitions from daemons' logs.
 
     ip monitor address (one per balancer) ─┐
                                            ├─► Event, Event, Event …
@@ -61,8 +61,9 @@ class Watch(AbstractContextManager["Watch"]):
     def addresses_of(self, host: EmulatedHost) -> None:
         """Watch the virtual addresses come and go on `host`; those it has now are the first events."""
         monitor = subprocess.Popen(
-            host.enter(["ip", "-4", "-o", "monitor", "address"]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, start_new_session=True, env=host.environment,
+            host.enter(["ip", "-4", "-o", "monitor", "address"]), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+            env=host.environment,
         )  # fmt: skip
         self._monitors.append(monitor)
         for line in host.run(["ip", "-4", "-o", "address", "show"]).stdout.splitlines():
@@ -90,7 +91,7 @@ class Watch(AbstractContextManager["Watch"]):
             if thread.is_alive():
                 raise NotReady(f"waited 5 s for {thread.name} to end")
 
-    # -- inside -------------------------------------------------------------------------------------------------
+    # -- inside ---------------------------------------------------------------------------------------
 
     def _run(self, name: str, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, name=name)

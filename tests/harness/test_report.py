@@ -182,8 +182,10 @@ def test_the_verdict_is_not_said_twice() -> None:
 def test_nested_measurements_become_rows_with_units() -> None:
     values = {"run_queue_wait_share": 0.024, "streams": {"vip": {"sent": 5018, "lateness_ms": {"p99": 1.35}}}}
     assert flat(values) == [
-        ("run queue wait", "2.4%"), ("streams, vip, sent", "5,018"), ("streams, vip, lateness, p99", "1.35 ms"),
-    ]  # fmt: skip
+        ("run queue wait", "2.4%"),
+        ("streams, vip, sent", "5,018"),
+        ("streams, vip, lateness, p99", "1.35 ms"),
+    ]
     report = replace(synthetic.recovered().report, fidelity={"verdict": "pass", "prober": values})
     assert "What the prober says of itself" in page(report).words
 

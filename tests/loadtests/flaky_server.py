@@ -2,7 +2,7 @@
 
     python flaky_server.py FAULT [--cert FILE --key FILE]
     stdin   fail            recover         (the end of it ends the server)
-    stdout  {"port": 40123} {"at_s": 812.31} {"at_s": 812.71}     CLOCK_MONOTONIC
+    stdout  {"port": 40123} {"between_s": [812.31, 812.32]} …     CLOCK_MONOTONIC
 
 A thread per connection, so that one held answer holds no other.
 """
@@ -56,28 +56,31 @@ class FlakyServer:
                 connection, _ = listener.accept()
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
-    def fail(self) -> float:
-        """Begins the fault; returns the moment it was there."""
+    def fail(self) -> None:
         if self._fault == "refuse":
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
             self._listener.close()
         elif self._fault.startswith("freeze"):
             self._thawed.clear()
         self._failing = self._fault != "none"
-        return time.monotonic()
 
-    def recover(self) -> float:
+    def recover(self) -> None:
         self._failing = False
         if self._fault == "refuse":
             self._listener = self._listen(self.port)
         self._thawed.set()
-        return time.monotonic()
 
     def _dropped(self) -> bool:
-        """Waits while frozen; True if what was held then is to be dropped and not answered."""
-        frozen = not self._thawed.is_set()
+        """Waits while frozen; True if what came then is never answered."""
+        if self._thawed.is_set():
+            return False
+        if self._fault == "freeze-and-drop":
+            time.sleep(
+                1
+            )  # beyond the client's patience; all let go at once would delay the first good answer
+            return True
         self._thawed.wait(timeout=5)
-        return frozen and self._fault == "freeze-and-drop"
+        return False
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
@@ -127,8 +130,12 @@ def main() -> None:
     server = FlakyServer(args.fault, tls)
     print(json.dumps({"port": server.port}), flush=True)
     for line in sys.stdin:
-        at_s = server.fail() if line.strip() == "fail" else server.recover()
-        print(json.dumps({"at_s": at_s}), flush=True)
+        before_s = time.monotonic()
+        if line.strip() == "fail":
+            server.fail()
+        else:
+            server.recover()
+        print(json.dumps({"between_s": [before_s, time.monotonic()]}), flush=True)
 
 
 if __name__ == "__main__":

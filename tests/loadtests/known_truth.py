@@ -58,17 +58,19 @@ class FlakyServer:
     process: subprocess.Popen[str]
     port: int
 
-    def _order(self, word: str) -> float:
+    def _order(self, word: str) -> tuple[float, float]:
+        """Two moments that the change lies between: a millisecond, or more on a busy machine."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(word + "\n")
         self.process.stdin.flush()
-        return float(line_from(self.process.stdout, f"the server to {word}")["at_s"])
+        before_s, after_s = line_from(self.process.stdout, f"the server to {word}")["between_s"]
+        return before_s, after_s
 
-    def fail(self) -> float:
+    def fail(self) -> tuple[float, float]:
         return self._order("fail")
 
-    def recover(self) -> float:
+    def recover(self) -> tuple[float, float]:
         return self._order("recover")
 
 

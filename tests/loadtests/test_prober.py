@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,36 @@ from tests.loadtests.known_truth import (
 )  # fmt: skip
 
 
-def measured(
-    fault: str, for_s: float, tmp_path: Path, *, keep_alive: bool = False
-) -> tuple[float, list[Probe], dict[str, Any]]:
-    """The true duration of the fault, the probes around it, and the prober's summary."""
-    with ExitStack() as stack:
-        server = stack.enter_context(flaky_server(fault))
-        running_prober = stack.enter_context(prober(config_for(server.port, tmp_path, keep_alive=keep_alive)))
-        let_time_pass(0.3)
-        from_s = server.fail()
-        let_time_pass(for_s)
-        to_s = server.recover()
-        let_time_pass(0.3)
-        return to_s - from_s, *running_prober.finish()
+@dataclass
+class Measured:
+    """The true duration of a fault lies between `shortest_s` and `longest_s`."""
+
+    shortest_s: float
+    longest_s: float
+    probes: list[Probe]
+    summary: dict[str, Any]
+
+    def agrees_with(self, measured_s: float | None) -> bool:
+        """Within two probe periods of the truth."""
+        assert measured_s is not None
+        return self.shortest_s - 2 * PERIOD_S <= measured_s <= self.longest_s + 2 * PERIOD_S
+
+
+def measure(fault: str, for_s: float, tmp_path: Path, *, keep_alive: bool = False) -> Measured:
+    """A run that the machine starved does not count and is repeated once, as trials are."""
+    for _ in range(2):
+        with ExitStack() as stack:
+            server = stack.enter_context(flaky_server(fault))
+            watching = stack.enter_context(prober(config_for(server.port, tmp_path, keep_alive=keep_alive)))
+            let_time_pass(0.3)
+            fail_s = server.fail()
+            let_time_pass(for_s)
+            recover_s = server.recover()
+            let_time_pass(0.3)
+            probes, summary = watching.finish()
+        if summary["streams"]["new"]["lateness_ms"]["p99"] < 5:
+            break
+    return Measured(recover_s[0] - fail_s[1], recover_s[1] - fail_s[0], probes, summary)
 
 
 @pytest.mark.parametrize(
@@ -48,31 +65,33 @@ def measured(
         ("wrong-body", 0.4, {"wrong-body"}),
         ("reset", 0.4, {"reset"}),
         ("close-early", 0.4, {"closed-early"}),
-        ("freeze", 0.9, {"read-timeout"}),
-        ("freeze-and-drop", 0.9, {"read-timeout", "closed-early"}),
+        ("freeze", 0.7, {"read-timeout"}),
+        ("freeze-and-drop", 0.7, {"read-timeout"}),
     ],
 )
 def test_a_known_outage_is_measured_within_two_probe_periods(
     fault: str, for_s: float, classes: set[str], tmp_path: Path
 ) -> None:
-    truth_s, probes, summary = measured(fault, for_s, tmp_path)
-    (outage,) = episodes(probes, PERIOD_S)
-    assert outage.outage_s == pytest.approx(truth_s, abs=2 * PERIOD_S)
+    m = measure(fault, for_s, tmp_path)
+    (outage,) = episodes(m.probes, PERIOD_S)
+    assert m.agrees_with(outage.outage_s)
     assert outage.upper_s is not None
-    assert outage.lower_s - PERIOD_S <= truth_s <= outage.upper_s + PERIOD_S
+    assert outage.lower_s - PERIOD_S <= m.longest_s
+    assert outage.upper_s + PERIOD_S >= m.shortest_s
     # A door that closes resets whom it had let in but not yet served.
     assert set(outage.errors) - ({"reset"} if fault == "refuse" else set()) == classes
-    assert summary["streams"]["new"]["bad"] == outage.errors
+    assert m.summary["streams"]["new"]["bad"] == outage.errors
 
 
 def test_answers_held_back_for_less_than_the_slo_are_no_outage(tmp_path: Path) -> None:
-    truth_s, probes, _ = measured("freeze", 0.25, tmp_path)
-    assert episodes(probes, PERIOD_S) == []
-    assert max(p.latency_s for p in probes) == pytest.approx(truth_s, abs=2 * PERIOD_S)
+    m = measure("freeze", 0.25, tmp_path)
+    assert episodes(m.probes, PERIOD_S) == []
+    assert m.agrees_with(max(p.latency_s for p in m.probes))
 
 
 def test_a_server_without_fault_shows_no_outage(tmp_path: Path) -> None:
-    _, probes, summary = measured("none", 0.4, tmp_path)
+    m = measure("none", 0.4, tmp_path)
+    probes, summary = m.probes, m.summary
     assert episodes(probes, PERIOD_S) == []
     assert {p.outcome for p in probes} == {"ok"}
     assert [p.k for p in probes] == list(range(len(probes)))
@@ -90,10 +109,10 @@ def test_a_server_without_fault_shows_no_outage(tmp_path: Path) -> None:
 
 
 def test_kept_alive_connections_see_the_same_outage(tmp_path: Path) -> None:
-    truth_s, probes, _ = measured("503", 0.4, tmp_path, keep_alive=True)
-    (outage,) = episodes(probes, PERIOD_S)
-    assert outage.outage_s == pytest.approx(truth_s, abs=2 * PERIOD_S)
-    assert sum(p.connected_s is not None for p in probes) < len(probes) / 10  # the others had no need to
+    m = measure("503", 0.4, tmp_path, keep_alive=True)
+    (outage,) = episodes(m.probes, PERIOD_S)
+    assert m.agrees_with(outage.outage_s)
+    assert sum(p.connected_s is not None for p in m.probes) < len(m.probes) / 10  # the others had no need to
 
 
 def test_a_stopped_prober_skips_nothing_and_says_how_late_it_was(tmp_path: Path) -> None:
