@@ -11,19 +11,19 @@ if __name__ == "__main__":
     hand_over("failover")
 
 import argparse
-import random
 from argparse import Namespace
 
 from experiments.faults import FAULTS, BadTarget, Fault, Target
-from experiments.harness import conclusion, conduct, options, predict, trials
+from experiments.harness import conduct, options
+from experiments.harness.conclusion import Conclusion
 from experiments.harness.generators import loading, probing
 from experiments.harness.progress import Progress
 from experiments.harness.run import CHECKOUT, VENV, Run
-from experiments.harness.trials import HEADLINE
-from experiments.harness.watch import Watch
+from experiments.harness.trials import HEADLINE, plan_trials, predict_outage
+from experiments.harness.watch import watching
 from loadtests.prober_config import ProberConfig, StreamConfig
 from topologies.host import TRUST_STORE
-from topologies.stage import DOMAIN, RESOLVER, Stage, interface
+from topologies.stage import DOMAIN, RESOLVER, Stage
 from topologies.testbed import Testbed
 
 FAILS_OVER = ("3.1", "a load balancer cluster fails over within the interval that VRRP predicts")
@@ -79,46 +79,34 @@ def main(argv: list[str] | None = None) -> int:
 
 def fail_over(chosen: Namespace, run: Run, progress: Progress, stage: Stage, fault: Fault) -> int:
     """Build the stage, load it, break it as often as asked, and say what the numbers support."""
-    vip = stage.site_addresses[0]
-    report = conclusion.Conclusion(
-        "failover", run, stage, chosen, claim_of(stage, fault), period_s=1 / chosen.rate
-    )
+    vip, users = stage.site_addresses[0], chosen.users
+    config = prober_config(stage, vip, chosen.rate or usual_rate_hz(stage, fault))
+    report = Conclusion("failover", run, stage, chosen, claim_of(stage, fault), config.streams[0].period_s)
     testbed = Testbed(
         stage, run_id=run.run_id, results=run.directory, code=CHECKOUT, venv=VENV, say=progress.now
     )
-    with progress.waiting(f"bringing up stage {stage.number}"), testbed, Watch(stage.site_addresses) as watch:
+    with progress.waiting(f"bringing up stage {stage.number}"), testbed, watching(testbed) as watch:
         progress.say(f"stage {stage.number} answers after {testbed.timings['bring-up']:.1f} s")
-        for balancer in stage.hosts_of("keepalived"):
-            watch.addresses_of(testbed.hosts[balancer])
-        for daemon in testbed.daemons:
-            if daemon.name in ("keepalived", "haproxy"):
-                watch.log_of(daemon.host, lambda d=daemon: d.process)  # type: ignore[misc]
-        prediction = predict.predict(
-            fault.name,
-            fault.target.host,
-            fault.daemon,
-            testbed.configs,
-            vip,
-            rate_hz=chosen.rate,
-            interface=interface(fault.target.host, fault.segment) if fault.segment else None,
-        )
+        prediction = predict_outage(fault, testbed, vip, config.rate_hz + users)
         progress.say(f"predicted: {prediction.because}")
-        config = prober_config(stage, vip, chosen.rate)
         with (
-            loading(testbed.hosts["client2"], run.directory, host_url=f"{stage.scheme}://{DOMAIN}",
-                    users=chosen.users, at_most_s=3600),
+            loading(
+                testbed.hosts["client2"], run.directory, host_url=f"{stage.scheme}://{DOMAIN}", users=users
+            ),
             probing(testbed.hosts["client1"], config, run.directory) as prober,
-        ):  # fmt: skip
-            plan = trials.Plan(
-                testbed, watch, prober, fault, prediction, vip, period_s=1 / chosen.rate,
-                phase_s=max(1.0, stage.settings.advert_int_s),
-                watch_s=chosen.watch or trials.watch_time_s(prediction),
-                holders=trials.holders_now(watch.events(), vip),
-                rng=random.Random(run.seed), say=progress.now,
-            )  # fmt: skip
+        ):
+            plan = plan_trials(
+                testbed, watch, prober, fault, prediction, chosen.watch, run.seed, progress.now
+            )
             report.conduct_trials(plan, chosen.repeat, progress)
         report.prober = prober.summary
     return report.publish(watch.events(), testbed, progress)
+
+
+def usual_rate_hz(stage: Stage, fault: Fault) -> float:
+    """200 probes a second; half of it where one application server must carry alone what two carried."""
+    behind = bool(stage.hosts_of("keepalived")) and fault.target.host not in stage.hosts_of("keepalived")
+    return 100.0 if behind else 200.0
 
 
 def claim_of(stage: Stage, fault: Fault) -> tuple[str, str]:

@@ -35,6 +35,15 @@ class Stream:
     tls: ssl.SSLContext | None = None
 
 
+def verifying_context(ca_file: str) -> ssl.SSLContext:
+    """Trusts that CA alone and checks the host name; offers http/1.1. Raises OSError (SSLError is one)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # Python sets it, and a truncation looks like an end
+    return context
+
+
 class Lane:
     """A stream under way: which request is next, and when. Request k is due at t0 + k/rate."""
 
@@ -62,7 +71,7 @@ class Connection:
 
     __slots__ = (
         "address", "answer", "connected_s", "deadline_s", "due_s", "fd", "first_byte_s", "k", "lane",
-        "question_id", "sent_s", "serial", "sock", "stage", "unsent",
+        "question_id", "ready_s", "sent_s", "serial", "sock", "stage", "unsent",
     )  # fmt: skip
 
     def __init__(self, lane: Lane) -> None:
@@ -72,6 +81,7 @@ class Connection:
         self.fd = -1
         self.address = ""
         self.question_id = 0
+        self.ready_s = 0.0  # when epoll first said so, of what is still to be done; 0: nothing is
         self.serial = 0
 
     def begin(self, serial: int, k: int, due_s: float, sent_s: float, deadline_s: float) -> None:

@@ -17,7 +17,8 @@ from operator import attrgetter
 from typing import Final
 
 from loadtests.connection import Connection, Lane, Stream
-from loadtests.outcomes import CLOSED, IDLE, IN_FLIGHT_CAP, LINGERING, RESOLVING, of_timeout
+from loadtests.histogram import Histogram
+from loadtests.outcomes import CLOSED, IDLE, IN_FLIGHT_CAP, LINGERING, LOCAL_ERROR, RESOLVING, of_timeout
 from loadtests.probes import Probe
 from loadtests.wire import Wire
 
@@ -55,6 +56,11 @@ class Engine:
         self._serial = 0
         self._timers: list[tuple[float, int, Connection]] = []  # heap of (deadline, serial, …)
         self._wire = Wire(self._ended, slo_s=slo_s, nameserver=nameserver or ("", 0))
+
+    @property
+    def handling_delay(self) -> Histogram:
+        """How long answers, and other events, waited for this process: the other half of its own lateness."""
+        return self._wire.delay
 
     def stop(self) -> None:
         """No request that is due from now on is sent; run() returns when those in flight are over.
@@ -155,8 +161,8 @@ class Engine:
                 continue  # the second case is a DNS deadline that was met
             if stage == LINGERING:
                 self._wire.drop(connection)
-            else:
-                self._wire.fail(connection, of_timeout(stage))
+            else:  # what came in time but was not looked at is no fault of the server
+                self._wire.fail(connection, LOCAL_ERROR if connection.ready_s else of_timeout(stage))
 
     def _ended(self, connection: Connection, outcome: str, end_s: float) -> None:
         self.in_flight -= 1

@@ -1,6 +1,6 @@
 """What can become of a probe: one word each, and which word wins when several would do.
 
-    never sent                      in-flight-cap · local-error                (the prober's own faults)
+    the prober's own fault          in-flight-cap · local-error (no port, no descriptor, no time to look)
     the path failed, first come     dns · unreachable · refused · reset · closed-early · tls
     nothing came in time            connect-timeout · read-timeout
     an answer came, first that fits wrong-body (not HTTP) · http-503 · wrong-body · slow · ok
@@ -35,6 +35,8 @@ WRONG_BODY: Final = "wrong-body"
 #: Not the fault of the system under test: a trial with one of these measures the prober.
 OWN_FAULTS: Final = frozenset({IN_FLIGHT_CAP, LOCAL_ERROR})
 
+_TLS_ENDED: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+_TLS_EOF: Final = "UNEXPECTED_EOF_WHILE_READING"
 _BY_ERRNO: Final = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "reset",
@@ -55,8 +57,9 @@ def of_error(error: OSError, stage: int) -> str:
     An SSLError is asked first: its errno is OpenSSL's, 1 there is not EPERM.
     """
     if isinstance(error, ssl.SSLError):
-        ended = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
-        return "closed-early" if ended else "tls"
+        # Python before 3.11.4 has no class for the end of the stream that OpenSSL 3 reports.
+        ended = getattr(error, "reason", None) == _TLS_EOF
+        return "closed-early" if ended or isinstance(error, _TLS_ENDED) else "tls"
     known = _BY_ERRNO.get(error.errno or 0)
     if error.errno == errno.ETIMEDOUT:
         known = of_timeout(stage)

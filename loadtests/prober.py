@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import gc
 import json
-import math
 import os
 import resource
 import signal
@@ -23,14 +22,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from loadtests.connection import Stream
+from loadtests.connection import Stream, verifying_context
 from loadtests.engine import Engine
+from loadtests.histogram import Histogram
 from loadtests.http1 import get_request
 from loadtests.lookup import nameserver_endpoint
 from loadtests.outcomes import OWN_FAULTS
 from loadtests.prober_config import ConfigError, ProberConfig, StreamConfig
-from loadtests.probes import Probe, write_header, write_probe
-from loadtests.wire import verifying_context
+from loadtests.probes import GOOD, Probe, write_header, write_probe
 
 EXIT_USAGE = 2
 LEAD_S = 0.02  # between the last preparation and the first probe
@@ -39,36 +38,23 @@ NICE = -10  # as far as allowed: the stopwatch goes before the load it times
 
 
 class Tally:
-    """What one stream has seen so far. Lateness is counted in steps of 10 µs, so an hour takes no more memory
-    than a minute.
-    """
+    """What one stream has seen so far."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
-        self._lateness: Counter[int] = Counter()
-        self._max_s = 0.0
+        self.lateness = Histogram()
 
     def add(self, p: Probe) -> None:
-        lateness_s = p.sent_s - p.due_s
         self.outcomes[p.outcome] += 1
-        self._lateness[int(lateness_s * 1e5) + 1] += 1  # rounded up: never flattering
-        if lateness_s > self._max_s:
-            self._max_s = lateness_s
-
-    def lateness_ms(self, q: float) -> float | None:
-        """Nearest-rank percentile, 0 < q <= 1; None if nothing was sent."""
-        rank = math.ceil(q * self._lateness.total())
-        seen = 0
-        for step in sorted(self._lateness):
-            seen += self._lateness[step]
-            if seen >= rank:
-                return step / 100
-        return None
+        self.lateness.add(p.lateness_s)
 
     def summary(self) -> dict[str, Any]:
-        bad = {name: n for name, n in sorted(self.outcomes.items()) if name != "ok"}
-        late = {"p50": self.lateness_ms(0.5), "p99": self.lateness_ms(0.99), "max": self._max_s * 1e3}
-        return {"sent": self.outcomes.total(), "good": self.outcomes["ok"], "bad": bad, "lateness_ms": late}
+        return {
+            "sent": self.outcomes.total(),
+            "good": self.outcomes[GOOD],
+            "bad": {name: n for name, n in sorted(self.outcomes.items()) if name != GOOD},
+            "lateness_ms": self.lateness.summary_ms(),
+        }
 
 
 class Recorder:
@@ -197,6 +183,7 @@ def probe(config: ProberConfig) -> dict[str, Any]:
     return {
         "streams": {name: t.summary() for name, t in recorder.tallies.items()},
         **summary,
+        "handling_delay_ms": engine.handling_delay.summary_ms(),
         "in_flight_max": engine.in_flight_max,
         "own_faults": {name: n for name, n in own.items() if n},
         "max_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

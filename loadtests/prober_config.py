@@ -57,6 +57,10 @@ class StreamConfig:
         _require(address_ok, f"{where}connect_to {self.connect_to!r}: not an IP address")
 
     @property
+    def period_s(self) -> float:
+        return 1 / self.rate_hz
+
+    @property
     def split(self) -> SplitResult:
         return urlsplit(self.url)
 
@@ -117,6 +121,11 @@ class ProberConfig:
             except ValueError:
                 good = False
             _require(good, f"nameserver {self.nameserver!r}: ADDRESS or ADDRESS:PORT")
+
+    @property
+    def rate_hz(self) -> float:
+        """Of all streams together."""
+        return sum(s.rate_hz for s in self.streams)
 
     @property
     def bounded_duration_s(self) -> float:

@@ -24,7 +24,6 @@ class Gunicorn(Service):
     """`bind` is "address:port" or "unix:/path"; `database` is an address, or a socket's path ("/run/…")."""
 
     name: ClassVar[str] = "gunicorn"
-    program: ClassVar[str] = "gunicorn"
     package: ClassVar[str] = ""  # comes with the project's virtual environment
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGHUP
     interpreter_at: ClassVar[str | None] = f"{SITE_ROOT}/venv"

@@ -22,7 +22,6 @@ class HAProxy(Service):
     """`backends` are (name, address, port) of the web servers; `addresses` the virtual addresses it binds."""
 
     name: ClassVar[str] = "haproxy"
-    program: ClassVar[str] = "haproxy"
     package: ClassVar[str] = "haproxy"
     # In master-worker mode SIGUSR2 starts a new worker on the same listeners; the old one finishes its work.
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGUSR2
@@ -56,7 +55,7 @@ class HAProxy(Service):
         return {"/run/haproxy": Directory("haproxy:haproxy", 0o750)}
 
     def check(self) -> Sequence[Sequence[str]]:
-        return (("haproxy", "-c", "-q", "-f", CONFIGURATION),)
+        return (("haproxy", "-c", "-f", CONFIGURATION),)
 
     @property
     def command(self) -> Sequence[str]:

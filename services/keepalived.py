@@ -35,7 +35,6 @@ class Keepalived(Service):
     """
 
     name: ClassVar[str] = "keepalived"
-    program: ClassVar[str] = "keepalived"
     package: ClassVar[str] = "keepalived"
     ready_timeout_s: ClassVar[float] = 30.0
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGHUP

@@ -24,7 +24,6 @@ class MySQL(Service):
     """`listen` None: only the UNIX socket. `clients` are the addresses the site may connect from."""
 
     name: ClassVar[str] = "mysql"
-    program: ClassVar[str] = "mariadbd"
     package: ClassVar[str] = "mariadb-server"
     ready_timeout_s: ClassVar[float] = 30.0
     stop_timeout_s: ClassVar[float] = 10.0
@@ -69,7 +68,7 @@ class MySQL(Service):
 
     @property
     def server(self) -> str:
-        """The server program this machine has: mysqld if it is MySQL's own, else mariadbd."""
+        """What this machine has. MariaDB often answers to mysqld, too, so its own name goes first."""
         return "mariadbd" if shutil.which("mariadbd") else "mysqld"
 
     @property

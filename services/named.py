@@ -20,7 +20,6 @@ class Named(Service):
     """`addresses` of www.foobar.com become A records in this order; answers rotate them."""
 
     name: ClassVar[str] = "named"
-    program: ClassVar[str] = "named"
     package: ClassVar[str] = "bind9"
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGHUP
 
@@ -45,7 +44,7 @@ class Named(Service):
     def check(self) -> Sequence[Sequence[str]]:
         return (
             ("named-checkconf", "/etc/bind/named.conf"),
-            ("named-checkzone", "-q", self.zone, ZONE_FILE),
+            ("named-checkzone", self.zone, ZONE_FILE),
         )
 
     @property

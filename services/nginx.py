@@ -23,7 +23,6 @@ class Nginx(Service):
     """`upstreams` are "address:port" or "unix:/path". With `tls` it listens on 443 and redirects 80 to it."""
 
     name: ClassVar[str] = "nginx"
-    program: ClassVar[str] = "nginx"
     package: ClassVar[str] = "nginx-light"
     stop_signal: ClassVar[signal.Signals] = signal.SIGQUIT  # graceful: finishes the requests it has
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGHUP

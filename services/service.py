@@ -68,8 +68,7 @@ class Service:
     """Base of all services; subclasses are frozen dataclasses."""
 
     name: ClassVar[str]  # the daemon's own name: "haproxy"
-    program: ClassVar[str]  # the executable that must be installed
-    package: ClassVar[str]  # Debian's package that brings it
+    package: ClassVar[str]  # Debian's package that brings it; "" for none
     ready_timeout_s: ClassVar[float] = 20.0
     stop_timeout_s: ClassVar[float] = 5.0
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
@@ -107,6 +106,11 @@ class Service:
     def command(self) -> Sequence[str]:
         """How the daemon starts; always in the foreground."""
         raise NotImplementedError
+
+    @property
+    def program(self) -> str:
+        """The executable that must be installed."""
+        return self.command[0]
 
     def ready(self, host: Host) -> bool:
         """One attempt to get an answer in the daemon's own protocol. May raise OSError: not yet."""

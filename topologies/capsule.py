@@ -78,16 +78,22 @@ def enter(passport: Passport, command: Sequence[str]) -> int:
             "tini", "-g", "--", *command,
         ]  # fmt: skip
         environment = {**os.environ, _ENVIRONMENT: json.dumps(asdict(passport))}
-        child = subprocess.Popen(line, env=environment, pass_fds=tuple(passport.sockets.values()))
-        _register(passport, child.pid)
-        return _supervise(child)
+        with keeping_terminal() as terminal:
+            child = subprocess.Popen(
+                line, env=environment, pass_fds=tuple(passport.sockets.values()),
+                # In the background there is no terminal for the run: tini would take it away from the shell.
+                stdin=subprocess.DEVNULL if os.isatty(0) and not terminal else None,
+                process_group=0,  # a closing terminal hangs up the supervisor, which passes it on in order
+            )  # fmt: skip
+            _register(passport, child.pid)
+            return _supervise(child)
 
 
 def _supervise(child: subprocess.Popen[bytes]) -> int:
     """Pass signals on to the capsule until it ends."""
 
     def forward(number: int, _frame: object) -> None:
-        init = _only_child(child.pid)
+        init = only_child(child.pid)
         if init is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(init, number)
@@ -100,6 +106,27 @@ def _supervise(child: subprocess.Popen[bytes]) -> int:
         for number, handler in previous.items():
             signal.signal(number, handler)
     return 128 - status if status < 0 else status
+
+
+@contextlib.contextmanager
+def keeping_terminal() -> Iterator[bool]:
+    """Yields whether this process has a terminal in the foreground, and has it again afterwards.
+
+    A shell in another PID namespace may take the terminal, but cannot give it back: from there, our
+    group is not to be seen.
+    """
+    try:
+        ours = os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        ours = False
+    try:
+        yield ours
+    finally:
+        if ours:
+            previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            with contextlib.suppress(OSError):  # the terminal is gone
+                os.tcsetpgrp(0, os.getpgrp())
+            signal.signal(signal.SIGTTOU, previous)
 
 
 # -- inside ------------------------------------------------------------------------------------------
@@ -131,7 +158,7 @@ def _register(passport: Passport, unshare_pid: int) -> None:
     REGISTRY.mkdir(mode=0o755, exist_ok=True)
     entry = {
         "run_id": passport.run_id, "label": passport.label, "results": passport.results,
-        "supervisor": os.getpid(), "supervisor_started": _start_ticks(os.getpid()), "unshare": unshare_pid,
+        "supervisor": os.getpid(), "supervisor_started": start_ticks(os.getpid()), "unshare": unshare_pid,
     }  # fmt: skip
     temporary = REGISTRY / f".{passport.run_id}"
     temporary.write_text(json.dumps(entry))
@@ -146,9 +173,9 @@ def running() -> list[RunningCapsule]:
             entry = json.loads(path.read_text())
         except (OSError, json.JSONDecodeError):
             continue  # it ended while we looked
-        if _start_ticks(entry["supervisor"]) != entry["supervisor_started"]:
+        if start_ticks(entry["supervisor"]) != entry["supervisor_started"]:
             continue
-        init = _only_child(entry["unshare"])
+        init = only_child(entry["unshare"])
         if init is not None:
             found.append(
                 RunningCapsule(entry["run_id"], entry["label"], entry["results"], entry["supervisor"], init)
@@ -171,7 +198,8 @@ def inside(run: RunningCapsule, command: Sequence[str]) -> list[str]:
     return ["nsenter", "--target", str(run.init), "--net", "--mount", "--pid", "--uts", "--", *command]
 
 
-def _only_child(pid: int) -> int | None:
+def only_child(pid: int) -> int | None:
+    """The child of a process that has at most one, such as unshare --fork and nsenter --pid."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except (FileNotFoundError, ProcessLookupError):
@@ -179,7 +207,7 @@ def _only_child(pid: int) -> int | None:
     return int(children[0]) if children else None
 
 
-def _start_ticks(pid: int) -> int | None:
+def start_ticks(pid: int) -> int | None:
     """When the process started, in clock ticks since boot: tells a pid from its reuse. None: no process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

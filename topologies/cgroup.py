@@ -20,6 +20,7 @@ from pathlib import Path
 from topologies.waiting import CannotEmulate, NotReady
 
 PERIOD_US = 10_000
+LEAST_QUOTA_US = 1_000
 PREFIX = "testbed-"
 
 
@@ -77,12 +78,14 @@ class Group:
 
     def limit_cpu(self, cores: float | None) -> None:
         """Give the group `cores` of CPU time (0.25 = a quarter of one core), or None for no limit."""
-        quota = -1 if cores is None else max(1000, round(cores * PERIOD_US))
+        # The kernel takes no quota below 1 ms, so less than a tenth of a core needs a longer period.
+        period_us = PERIOD_US if cores is None else max(PERIOD_US, round(LEAST_QUOTA_US / cores))
+        quota_us = None if cores is None else max(LEAST_QUOTA_US, round(cores * period_us))
         if self.version == 2:
-            (self.cpu / "cpu.max").write_text(f"{'max' if quota < 0 else quota} {PERIOD_US}")
+            (self.cpu / "cpu.max").write_text(f"{'max' if quota_us is None else quota_us} {period_us}")
         else:
-            (self.cpu / "cpu.cfs_period_us").write_text(str(PERIOD_US))
-            (self.cpu / "cpu.cfs_quota_us").write_text(str(quota))
+            (self.cpu / "cpu.cfs_period_us").write_text(str(period_us))
+            (self.cpu / "cpu.cfs_quota_us").write_text(str(-1 if quota_us is None else quota_us))
 
     def cpu_limit(self) -> float | None:
         """The limit as the kernel has it, in cores; None when there is none."""
@@ -109,7 +112,8 @@ class Group:
         return int(stat["throttled_usec"]) / 1e6 if self.version == 2 else int(stat["throttled_time"]) / 1e9
 
     def pids(self) -> list[int]:
-        return [int(pid) for pid in (self.cpu / "cgroup.procs").read_text().split()]
+        """As this PID namespace counts. A process of another one reads as 0, and kill(0) would be suicide."""
+        return [pid for text in (self.cpu / "cgroup.procs").read_text().split() if (pid := int(text))]
 
     def kill(self, timeout_s: float = 5.0) -> None:
         """SIGKILL everything in the group, again until nothing is left. Raises NotReady."""

@@ -80,6 +80,8 @@ class EmulatedHost(Node):  # type: ignore[misc]  # mininet has no types
         """Mininet starts the shell through this; a UTS namespace gives the host a name of its own."""
         if self.shell is None:
             cmd = ["unshare", "--uts", "--", *cmd]
+            terminal = os.environ.get("TERM", "dumb")
+            params = {**params, "cwd": "/", "env": {**environment(), "TERM": terminal}}
         return super()._popen(cmd, **params)
 
     def furnish(self, surroundings: Surroundings, group: Group, resolver: str, authority: str) -> None:
@@ -146,23 +148,13 @@ class EmulatedHost(Node):  # type: ignore[misc]  # mininet has no types
 
     def enter(self, command: Sequence[str], *, in_budget: bool = False, wd: str | None = "/") -> list[str]:
         """The command line that runs `command` inside this host's namespaces, and its budget if wanted."""
-        enter = ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts"]
-        enter += [f"--wd={wd}"] if wd else []
-        line = [*enter, "--", *command]
-        if in_budget and self.group is not None:
-            files = self.group.entry_files
-            join = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1"; shift; n=$((n-1)); done; exec "$@"'
-            line = ["sh", "-c", join, "sh", str(len(files)), *files, *line]
-        return line
+        budget = self.group.entry_files if in_budget and self.group is not None else ()
+        return entering(self.pid, command, budget=budget, wd=wd)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What processes on the host see: nothing of the caller's."""
-        return {
-            "PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
-            # Python's own HTTP clients bring their own list of authorities; these make them use the host's.
-            "REQUESTS_CA_BUNDLE": TRUST_STORE, "SSL_CERT_FILE": TRUST_STORE,
-        }  # fmt: skip
+        """What processes on the host see."""
+        return environment()
 
     def run(
         self, command: Sequence[str], *, timeout_s: float = 10.0, check: bool = True, wd: str | None = "/"
@@ -187,14 +179,19 @@ class EmulatedHost(Node):  # type: ignore[misc]  # mininet has no types
         return done
 
     def spawn(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
     ) -> process.Process:
         """Start a long-running command inside the host's budget; its output goes to hosts/HOST/NAME.log."""
         if self.surroundings is None:
             raise CommandFailed(f"{self.name}: not furnished yet")
         log = self.surroundings.results / "hosts" / self.name / f"{name}.log"
         line = self.enter(command, in_budget=True)
-        return process.start(name, self.name, line, log, {**self.environment, **(environment or {})})
+        seen = {**self.environment, **(environment or {})}
+        return process.start(name, self.name, line, log, seen, descriptors)
 
     def sysctl(self, key: str, value: str) -> None:
         """Set a sysctl of this host's network. Raises CommandFailed."""
@@ -227,6 +224,32 @@ class EmulatedHost(Node):  # type: ignore[misc]  # mininet has no types
         """The services the stage declared for this host."""
         declared: tuple[Service, ...] = self.params.get("services", ())
         return declared
+
+
+def entering(
+    pid: int, command: Sequence[str], *, budget: Sequence[str] = (), wd: str | None = "/"
+) -> list[str]:
+    """The command line that runs `command` in the namespaces of the host whose shell is `pid`.
+
+    `budget`: files of its cgroups to join first. `wd` is looked up inside: `nsenter --wd` would open it
+    outside, and what such a process calls etc/passwd would be the machine's own.
+    """
+    line = ["nsenter", "--target", str(pid), "--net", "--mount", "--uts"]
+    line += [f"--wdns={wd}"] if wd else []
+    line += ["--", *command]
+    if budget:
+        join = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1"; shift; n=$((n-1)); done; exec "$@"'
+        line = ["sh", "-c", join, "sh", str(len(budget)), *budget, *line]
+    return line
+
+
+def environment() -> dict[str, str]:
+    """What processes on a host see: nothing of the caller's."""
+    return {
+        "PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
+        # Python's own HTTP clients bring their own list of authorities; these make them use the host's.
+        "REQUESTS_CA_BUNDLE": TRUST_STORE, "SSL_CERT_FILE": TRUST_STORE,
+    }  # fmt: skip
 
 
 def _connected(connection: socket.socket, where: Any, timeout_s: float) -> socket.socket:

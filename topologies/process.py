@@ -24,6 +24,7 @@ class Process:
         self.host = host
         self.log = log
         self.started_s = time.monotonic()
+        self.stopped = False  # ended because we asked for it, not by accident
         self._popen = popen
 
     @property
@@ -62,6 +63,7 @@ class Process:
 
     def stop(self, stop_signal: signal.Signals = signal.SIGTERM, timeout_s: float = 5.0) -> None:
         """Ask it to end, then make it. What it started ends with it."""
+        self.stopped = True
         self.send_signal(stop_signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(timeout_s)
@@ -96,12 +98,22 @@ class Process:
             return  # the whole group has ended already
 
 
-def start(name: str, host: str, command: Sequence[str], log: Path, environment: dict[str, str]) -> Process:
-    """Start `command` as the leader of its own group, with its output appended to `log`."""
+def start(
+    name: str,
+    host: str,
+    command: Sequence[str],
+    log: Path,
+    environment: dict[str, str],
+    descriptors: Sequence[int] = (),
+) -> Process:
+    """Start `command` as the leader of its own group, with its output appended to `log`.
+
+    `descriptors` are open files it may use under the same numbers; it inherits no others.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         popen = subprocess.Popen(
             list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            start_new_session=True, env=environment,
+            start_new_session=True, env=environment, pass_fds=tuple(descriptors),
         )  # fmt: skip
     return Process(name, host, popen, log)

@@ -56,6 +56,17 @@ class Daemon:
             return "stopped"
         return "running" if self.process.running else f"exited {self.process.exit_status}"
 
+    def facts(self) -> dict[str, Any]:
+        """For `ps`: the pid inside the capsule, when it started, and whether it was stopped on purpose."""
+        p = self.process
+        if p is None:
+            return {"pid": None, "started": None, "stopped": True}
+        return {
+            "pid": p.pid,
+            "started": capsule.start_ticks(p.pid) if p.running else None,
+            "stopped": p.stopped,
+        }
+
 
 class Testbed:
     """A running stage. Enter it as a context manager; leaving stops the daemons, then the network."""
@@ -74,6 +85,7 @@ class Testbed:
             str, dict[str, str]
         ] = {}  # host → file name → rendered text (secret ones left out)
         self.timings: dict[str, float] = {}
+        self.urls: dict[str, str] = {}  # what a browser on this machine can open: name → URL
         self._run_id, self._code, self._venv, self._say = run_id, code, venv, say
         self._groups = cgroup.Tree(cgroup.find_hierarchy(Path("/proc/mounts").read_text()), run_id)
         self._stack = contextlib.ExitStack()
@@ -255,6 +267,7 @@ class Testbed:
         chosen = list(self.daemons if daemons is None else daemons)
         _all_of(_in_parallel(stop, [d for d in chosen if d.process is not None]))
         self._collect_logs()
+        self.write_state()
 
     def daemon(self, host: str, name: str) -> Daemon:
         """Raises KeyError with what there is instead."""
@@ -323,18 +336,18 @@ class Testbed:
         state: dict[str, Any] = {
             "run_id": self._run_id,
             "stage": self.stage.number,
+            "title": self.stage.title,
             "results": str(self.results),
             "site_addresses": list(self.stage.site_addresses),
+            "urls": self.urls,
             "hosts": {
                 name: {
                     "pid": host.pid,
                     "role": self.stage.roles[name],
                     "addresses": self.stage.addresses[name],
-                    "daemons": {
-                        d.name: d.process.pid
-                        for d in self.daemons
-                        if d.host is host and d.process is not None
-                    },
+                    "budget": host.group.entry_files if host.group else [],
+                    "log_files": [inside for service in host.services for inside in service.log_files],
+                    "daemons": {d.name: d.facts() for d in self.daemons if d.host is host},
                 }
                 for name, host in self.hosts.items()
             },

@@ -81,6 +81,8 @@ def _inside(passport: Passport, options: Namespace, work: Work) -> int:
 
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGHUP, interrupt)
+    # Ctrl-Z would stop the run, but not the supervisor that the shell waits for: the terminal would be stuck.
+    signal.signal(signal.SIGTSTP, lambda _number, _frame: None)
     threading.excepthook = _one_line_per_thread
     capsule.settle()
     run = Run(passport.run_id, Path(passport.results), options.seed)

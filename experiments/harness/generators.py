@@ -31,6 +31,8 @@ class RunningProber:
     summary: dict[str, Any]
 
     def probes(self) -> list[Probe]:
+        """Its rows so far. Raises DaemonDied when it has ended: what nobody watched cannot be judged."""
+        self.process.assert_running()
         return read_probes(self.rows)
 
 
@@ -66,7 +68,13 @@ def _last_json_line(process: Process) -> dict[str, Any]:
 
 @contextmanager
 def loading(
-    host: EmulatedHost, results: Path, *, host_url: str, users: int, at_most_s: int, scenario: str = "browse"
+    host: EmulatedHost,
+    results: Path,
+    *,
+    host_url: str,
+    users: int,
+    at_most_s: int = 3600,
+    scenario: str = "browse",
 ) -> Iterator[None]:
     """Load with Locust from `host` while the block runs; no users, no load."""
     if users == 0:

@@ -37,6 +37,7 @@ from experiments.harness.timing import (
     IN_FLIGHT_S,
     Reach,
     Timing,
+    frozen,
     marked_down,
     master_down_s,
     next_upstream,
@@ -227,6 +228,8 @@ def _web(reach: Reach, host: str, configs: Configs, vip: str, probing: Probing) 
         return (_never(f"{host} is not checked: its share of requests fails for good"),)
     if reach == "silent" and not backend.httpchk:
         return (queue_fills(backend, server, probing.rate_hz),)
+    if reach == "silent":
+        return (frozen(backend, server, probing.rate_hz, probing.timeout_s),)
     down = marked_down(backend, server, reach)
     if lost_s is not None and lost_s < probing.timeout_s:  # too close to call: probes may or may not make it
         down = Timing(down.phase, 0.0, down.high_s, f"redispatch takes {seconds(lost_s)} s; {down.because}")

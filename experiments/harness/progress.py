@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 
@@ -27,12 +28,12 @@ class Progress:
     def say(self, text: str) -> None:
         """A step that is worth a line of its own."""
         with self._lock:
-            self._console.print(f"[dim]{time.monotonic() - self._start_s:6.1f} s[/dim]  {text}")
+            self._console.print(f"[dim]{time.monotonic() - self._start_s:6.1f} s[/dim]  {escape(text)}")
 
     def now(self, text: str) -> None:
         """What is being waited for: replaces the live line; on a plain stream, a line."""
         if self._status is not None:
-            self._status.update(f"{text} …")
+            self._status.update(f"{escape(text)} …")
         elif not sys.stderr.isatty():
             self.say(text)
 
@@ -43,7 +44,7 @@ class Progress:
             self.say(text)
             yield
             return
-        with self._console.status(f"{text} …", spinner="dots") as status:
+        with self._console.status(f"{escape(text)} …", spinner="dots") as status:
             self._status = status
             try:
                 yield

@@ -105,7 +105,7 @@ def provenance(run: Run, parameters: dict[str, Any]) -> dict[str, Any]:
         "argv": sys.argv[1:],
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if (status := _git("status", "--porcelain")) is None else bool(status),
-        "versions": _versions(),
+        "versions": versions(),
         "kernel": platform.release(),
         "cores": os.cpu_count(),
         "seed": run.seed,
@@ -124,7 +124,7 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """What each daemon says of itself, in one short line."""
     questions = {
         "haproxy": ["haproxy", "-v"], "keepalived": ["keepalived", "--version"], "nginx": ["nginx", "-v"],

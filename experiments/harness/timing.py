@@ -192,6 +192,30 @@ def queue_fills(backend: Backend, server: HAProxyServer, rate_hz: float) -> Timi
     return Timing("detect", down.low_s, fills_s + (down.high_s or 0.0), words)
 
 
+def frozen(backend: Backend, server: HAProxyServer, rate_hz: float, probe_timeout_s: float) -> Timing:
+    """A frozen server keeps its share of requests until HAProxy's check gives it up, or its kernel does.
+
+    The kernel accepts for it until the accept queue is full; from then on SYNs are dropped, and HAProxy
+    redispatches after `timeout connect`. Where that is quick enough for a probe, the outage ends with
+    whichever comes first.
+    Requests arrive at random moments and other clients send, too: the time to fill is given with ±10%.
+    """
+    checked = marked_down(backend, server, "silent")
+    elsewhere_s = redispatch_s(backend, "black-hole")
+    if elsewhere_s is None or elsewhere_s + ANSWER_S > probe_timeout_s or rate_hz <= 0:
+        return checked
+    fills_s = ACCEPT_QUEUE * len(backend.servers) / rate_hz
+    if checked.high_s is not None and 0.9 * fills_s > checked.high_s:
+        return checked
+    words = (
+        f"the frozen server's accept queue takes {ACCEPT_QUEUE} connections, full after {seconds(fills_s)} s "
+        f"± 10% at {seconds(rate_hz)}/s, then HAProxy redispatches after {seconds(elsewhere_s)} s; "
+        f"or {checked.because}"
+    )
+    low_s, high_s = min(checked.low_s, 0.9 * fills_s), min(checked.high_s or math.inf, 1.1 * fills_s)
+    return Timing("detect", low_s, high_s, words)
+
+
 # --- nginx ----------------------------------------------------------------------------------------------
 
 

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from experiments.faults import Fault
-from experiments.harness import outages
+from experiments.harness import outages, predict
 from experiments.harness.generators import RunningProber, observe_until
 from experiments.harness.model import Event, Prediction, StreamResult, Trial
 from experiments.harness.verdict import judge_trial
 from experiments.harness.watch import Watch
 from loadtests.probes import Probe
+from topologies.stage import interface
 from topologies.testbed import Testbed
 from topologies.waiting import wait_until
 
@@ -39,7 +40,6 @@ class Plan:
     fault: Fault
     prediction: Prediction
     vip: str
-    period_s: float
     phase_s: float  # the slowest timer in play: injection is uniform over it
     watch_s: float
     holders: frozenset[str]  # who holds the address while nothing is broken
@@ -127,10 +127,10 @@ def evaluate(plan: Plan, number: int, moments: Moments, probes: Sequence[Probe])
         return outages.stream_result(name, streams[name], periods[name], from_s, to_s)
 
     # A few good probes before the injection are part of the picture: the outage is the gap between good ones.
-    shortly_before_s = m.inject_s - CONTEXT_PERIODS * plan.period_s
+    shortly_before_s = m.inject_s - CONTEXT_PERIODS * periods[HEADLINE]
     headline = result(HEADLINE, shortly_before_s, m.heal_s)
     others = tuple(result(name, shortly_before_s, m.heal_s) for name in streams if name != HEADLINE)
-    verdict, _ = judge_trial(plan.prediction, headline.outage, plan.period_s, m.heal_s - m.inject_s)
+    verdict, _ = judge_trial(plan.prediction, headline.outage, periods[HEADLINE], m.heal_s - m.inject_s)
     trial = Trial(
         number=number, fault=fault.name, target=str(fault.target), start_s=m.start_s, inject_s=m.inject_s,
         heal_s=m.heal_s, end_s=m.end_s, prediction=plan.prediction, headline=headline, others=others,
@@ -180,3 +180,25 @@ def _phases(plan: Plan, m: Moments, headline: StreamResult, rows: Sequence[Probe
         if again_s is not None:
             phases["steady_s"] = outage.end_s + again_s - m.inject_s
     return {name: round(value, 4) for name, value in phases.items()}
+
+
+def predict_outage(fault: Fault, testbed: Testbed, vip: str, offered_hz: float) -> Prediction:
+    """What the rendered configurations say, before anything is broken. `offered_hz`: of all clients."""
+    cut = interface(fault.target.host, fault.segment) if fault.segment else None
+    return predict.predict(
+        fault.name, fault.target.host, fault.daemon, testbed.configs, vip, rate_hz=offered_hz, interface=cut
+    )
+
+
+def plan_trials(
+    testbed: Testbed, watch: Watch, prober: RunningProber, fault: Fault, prediction: Prediction,
+    watch_s: float | None, seed: int, say: Callable[[str], None],
+) -> Plan:  # fmt: skip
+    """The plan of a run, its durations derived from the prediction unless `watch_s` says otherwise."""
+    vip = testbed.stage.site_addresses[0]
+    return Plan(
+        testbed, watch, prober, fault, prediction, vip,
+        phase_s=max(1.0, testbed.stage.settings.advert_int_s),
+        watch_s=watch_s or watch_time_s(prediction),
+        holders=holders_now(watch.events(), vip), rng=random.Random(seed), say=say,
+    )  # fmt: skip

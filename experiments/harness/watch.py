@@ -13,14 +13,15 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from experiments.harness.model import Event
 from topologies.host import EmulatedHost
-from topologies.process import Process
+from topologies.testbed import Daemon, Testbed
 from topologies.waiting import NotReady
 
 #: What a log line must say to become an event, and the kind of event it becomes.
@@ -45,7 +46,7 @@ class Watch(AbstractContextManager["Watch"]):
         self._stop = threading.Event()
         self._monitors: list[subprocess.Popen[str]] = []
         self._threads: list[threading.Thread] = []
-        self._logs: list[tuple[EmulatedHost, Callable[[], Process | None]]] = []
+        self._daemons: list[Daemon] = []
 
     def events(self) -> list[Event]:
         """So far, in order of time."""
@@ -70,9 +71,9 @@ class Watch(AbstractContextManager["Watch"]):
             self._address_line(host.name, line)
         self._run(f"addresses-of-{host.name}", lambda: self._read(host.name, monitor.stdout))
 
-    def log_of(self, host: EmulatedHost, process: Callable[[], Process | None]) -> None:
-        """Watch a daemon's log; `process` names the one it has now (it may be restarted)."""
-        self._logs.append((host, process))
+    def log_of(self, daemon: Daemon) -> None:
+        """Watch a daemon's log, across its restarts."""
+        self._daemons.append(daemon)
 
     def __enter__(self) -> Watch:
         self._run("logs", self._follow_logs)
@@ -115,20 +116,19 @@ class Watch(AbstractContextManager["Watch"]):
 
     def _follow_logs(self) -> None:
         """A daemon appends to the same file after a restart, so one offset per file is enough."""
-        offsets = {(host.name, p.name): p.log.stat().st_size for host, ask in self._logs if (p := ask())}
+        offsets: dict[Path, int] = {}
         while not self._stop.wait(_LOG_POLL_S):
-            for host, ask in self._logs:
-                process = ask()
-                if process is None:
+            for daemon in list(self._daemons):
+                if daemon.process is None:
                     continue
-                key = (host.name, process.name)
-                with process.log.open("rb") as log:
-                    log.seek(offsets.get(key, 0))
+                path = daemon.process.log
+                with path.open("rb") as log:
+                    log.seek(offsets.get(path, 0))
                     fresh = log.read()
                 whole = fresh[: fresh.rfind(b"\n") + 1]
-                offsets[key] = offsets.get(key, 0) + len(whole)
+                offsets[path] = offsets.get(path, 0) + len(whole)
                 for line in whole.decode(errors="replace").splitlines():
-                    self._log_line(host.name, process.name, line)
+                    self._log_line(daemon.host.name, daemon.name, line)
 
     def _log_line(self, host: str, daemon: str, line: str) -> None:
         for kind, pattern in TELLING:
@@ -137,3 +137,15 @@ class Watch(AbstractContextManager["Watch"]):
                 text = re.sub(r"^\w{3} \w{3} +\d+ [\d:]+ \d{4}: ", "", line)
                 self.add(Event(time.monotonic(), kind, host, f"{daemon}: {text[:160]}"))
                 return
+
+
+@contextmanager
+def watching(testbed: Testbed) -> Iterator[Watch]:
+    """Watch the addresses and logs of the stage's load balancers while the block runs."""
+    with Watch(testbed.stage.site_addresses) as watch:
+        for balancer in testbed.stage.hosts_of("keepalived"):
+            watch.addresses_of(testbed.hosts[balancer])
+        for daemon in testbed.daemons:
+            if daemon.name in ("keepalived", "haproxy"):
+                watch.log_of(daemon)
+        yield watch

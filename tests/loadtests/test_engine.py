@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import resource
 import socket
+import ssl
 import threading
 import time
 from collections import Counter
@@ -13,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.connection import verifying_context
 from loadtests.engine import Engine
 from loadtests.probes import Probe
-from loadtests.wire import verifying_context
 from tests.loadtests.known_truth import HOST, certificate, flaky_server
 from tests.loadtests.small_servers import (
     GOOD,
@@ -57,6 +58,37 @@ def test_an_answer_has_one_outcome(payload: bytes, outcome: str, status: int | N
     with tcp_server(answering(payload)) as port:
         probes = run(stream(port), for_s=0.05)
     assert {(p.outcome, p.status) for p in probes} == {(outcome, status)}
+
+
+@pytest.mark.parametrize(("says_goodbye", "outcome"), [(True, "ok"), (False, "closed-early")])
+def test_over_tls_only_a_proper_goodbye_ends_an_answer_without_length(
+    says_goodbye: bool, outcome: str, tmp_path: Path
+) -> None:
+    """Without close_notify nobody can tell an end from a truncation (RFC 8446 section 6.1)."""
+    cert, key = certificate(tmp_path, "served", HOST)
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(cert, key)
+
+    def handle(connection: socket.socket) -> None:
+        with served.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(4096)
+            secured.sendall(b"HTTP/1.0 200 OK\r\n\r\nhello")
+            if says_goodbye:
+                secured.unwrap()
+
+    with tcp_server(handle) as port:
+        assert outcomes(run(stream(port, tls=verifying_context(str(cert))), for_s=0.03)) == {outcome}
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"), [(b"", "closed-early"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "tls")]
+)
+def test_a_handshake_cut_off_is_closed_early_and_one_gone_wrong_is_tls(
+    reply: bytes, outcome: str, tmp_path: Path
+) -> None:
+    tls = verifying_context(str(certificate(tmp_path, "served", HOST)[0]))
+    with tcp_server(answering(reply)) as port:
+        assert outcomes(run(stream(port, tls=tls), for_s=0.03)) == {outcome}
 
 
 def test_a_large_answer_arrives_whole() -> None:
@@ -159,6 +191,22 @@ def test_no_descriptor_left_is_the_probers_own_fault() -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert outcomes(engine_probes) == {"local-error"}
+
+
+def test_a_connection_it_had_no_time_to_look_at_is_its_own_fault(tmp_path: Path) -> None:
+    """800 connections stand within 40 ms, more than one processor can greet in the 50 ms they are given."""
+    cert, _ = certificate(tmp_path, "served", HOST)
+    probes: list[Probe] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as listener:
+        busy = stream(listener.getsockname()[1], 20_000, tls=verifying_context(str(cert)))
+        engine = Engine([busy], probes.append, timeout_s=0.05, slo_s=0.5)
+        t0_s = time.monotonic()
+        engine.run(t0_s, t0_s + 0.04)
+    seen = Counter(p.outcome for p in probes)
+    assert seen.total() == 800
+    assert set(seen) <= {"local-error", "read-timeout"}  # greeted, the server said nothing
+    assert seen["local-error"] > 100
+    assert engine.handling_delay.max_s > 0.01
 
 
 def test_stop_lets_those_in_flight_finish_and_sends_no_more() -> None:

@@ -46,11 +46,11 @@ def measure(fault: str, for_s: float, tmp_path: Path, *, keep_alive: bool = Fals
         with ExitStack() as stack:
             server = stack.enter_context(flaky_server(fault))
             watching = stack.enter_context(prober(config_for(server.port, tmp_path, keep_alive=keep_alive)))
-            let_time_pass(0.3)
+            let_time_pass(0.15)
             fail_s = server.fail()
             let_time_pass(for_s)
             recover_s = server.recover()
-            let_time_pass(0.3)
+            let_time_pass(0.15)
             probes, summary = watching.finish()
         if summary["streams"]["new"]["lateness_ms"]["p99"] < 5:
             break
@@ -58,19 +58,19 @@ def measure(fault: str, for_s: float, tmp_path: Path, *, keep_alive: bool = Fals
 
 
 @pytest.mark.parametrize(
-    ("fault", "for_s", "classes"),
+    ("fault", "for_s", "outcome", "at_the_edges"),
     [
-        ("refuse", 0.4, {"refused"}),
-        ("503", 0.4, {"http-503"}),
-        ("wrong-body", 0.4, {"wrong-body"}),
-        ("reset", 0.4, {"reset"}),
-        ("close-early", 0.4, {"closed-early"}),
-        ("freeze", 0.7, {"read-timeout"}),
-        ("freeze-and-drop", 0.7, {"read-timeout"}),
+        ("refuse", 0.25, "refused", {"reset"}),
+        ("503", 0.25, "http-503", set()),
+        ("wrong-body", 0.25, "wrong-body", set()),
+        ("reset", 0.25, "reset", set()),
+        ("close-early", 0.25, "closed-early", set()),
+        ("freeze", 0.7, "read-timeout", {"slow"}),
+        ("freeze-and-drop", 0.7, "read-timeout", set()),
     ],
 )
 def test_a_known_outage_is_measured_within_two_probe_periods(
-    fault: str, for_s: float, classes: set[str], tmp_path: Path
+    fault: str, for_s: float, outcome: str, at_the_edges: set[str], tmp_path: Path
 ) -> None:
     m = measure(fault, for_s, tmp_path)
     (outage,) = episodes(m.probes, PERIOD_S)
@@ -78,19 +78,20 @@ def test_a_known_outage_is_measured_within_two_probe_periods(
     assert outage.upper_s is not None
     assert outage.lower_s - PERIOD_S <= m.longest_s
     assert outage.upper_s + PERIOD_S >= m.shortest_s
-    # A door that closes resets whom it had let in but not yet served.
-    assert set(outage.errors) - ({"reset"} if fault == "refuse" else set()) == classes
+    # A door that closes resets whom it had let in but not yet served; who waits exactly as long as the
+    # timeout, and was sent a little late, is answered in time and yet slow.
+    assert set(outage.errors) - at_the_edges == {outcome}
     assert m.summary["streams"]["new"]["bad"] == outage.errors
 
 
 def test_answers_held_back_for_less_than_the_slo_are_no_outage(tmp_path: Path) -> None:
     m = measure("freeze", 0.25, tmp_path)
     assert episodes(m.probes, PERIOD_S) == []
-    assert m.agrees_with(max(p.latency_s for p in m.probes))
+    assert max(p.latency_s for p in m.probes) >= m.shortest_s - 2 * PERIOD_S  # they were held, though
 
 
 def test_a_server_without_fault_shows_no_outage(tmp_path: Path) -> None:
-    m = measure("none", 0.4, tmp_path)
+    m = measure("none", 0.3, tmp_path)
     probes, summary = m.probes, m.summary
     assert episodes(probes, PERIOD_S) == []
     assert {p.outcome for p in probes} == {"ok"}
@@ -109,7 +110,7 @@ def test_a_server_without_fault_shows_no_outage(tmp_path: Path) -> None:
 
 
 def test_kept_alive_connections_see_the_same_outage(tmp_path: Path) -> None:
-    m = measure("503", 0.4, tmp_path, keep_alive=True)
+    m = measure("503", 0.25, tmp_path, keep_alive=True)
     (outage,) = episodes(m.probes, PERIOD_S)
     assert m.agrees_with(outage.outage_s)
     assert sum(p.connected_s is not None for p in m.probes) < len(m.probes) / 10  # the others had no need to

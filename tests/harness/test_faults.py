@@ -1,0 +1,213 @@
+"""A fault says what would do when it cannot hit its target, takes effect before it counts, and is always healed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from experiments.faults import FAULTS, BadTarget, Fault, Target, fault
+from experiments.faults.graceful_stop import GracefulStop
+from experiments.faults.hang import Hang
+from experiments.faults.host_crash import HostCrash
+from experiments.faults.process_kill import ProcessKill
+from topologies import process
+from topologies.process import Process
+from topologies.stage0_simple import Stage0
+from topologies.stage3_scaleup import Stage3
+from topologies.testbed import Testbed
+from topologies.waiting import NotReady
+
+STAGES = {"0": Stage0(), "3": Stage3()}
+
+
+def aim(name: str, target: str, stage: str = "3") -> Fault:
+    return FAULTS[name].aim(Target.parse(target, STAGES[stage]), STAGES[stage])
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "daemon", "segment"),
+    [
+        ("none", "lb1", None, None),
+        ("host-crash", "lb1", None, None),
+        ("process-kill", "lb1", "haproxy", None),
+        ("process-kill", "lb1/keepalived", "keepalived", None),
+        ("hang", "app2", "gunicorn", None),
+        ("graceful-stop", "lb1", None, None),
+        ("graceful-stop", "lb1/haproxy", "haproxy", None),
+        ("link-down", "lb1", None, "public"),
+        ("link-down", "lb1/app", None, "app"),
+        ("link-down", "dns1", None, "public"),
+    ],
+)
+def test_a_fault_fills_in_what_the_target_leaves_open(
+    name: str, target: str, daemon: str | None, segment: str | None
+) -> None:
+    aimed = aim(name, target)
+    assert (aimed.name, aimed.daemon, aimed.segment) == (name, daemon, segment)
+    assert str(aimed.target).startswith(target)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_can_hit_every_stages_default_target(name: str, stage: str) -> None:
+    assert aim(name, STAGES[stage].default_target, stage).shows
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "would_do"),
+    [
+        ("host-crash", "lb9", "stage 3 has no 'lb9' to break; it has dns1, lb1, lb2, web1"),
+        ("host-crash", "client1", "it has dns1"),
+        ("host-crash", "", "it has dns1"),
+        ("host-crash", "lb1/haproxy", "host-crash hits a whole host: say lb1, not lb1/haproxy"),
+        ("none", "lb1/haproxy", "say lb1"),
+        ("process-kill", "lb1/nginx", "lb1 runs haproxy, keepalived, not 'nginx'"),
+        ("hang", "db1/haproxy", "db1 runs mysql"),
+        ("graceful-stop", "web1/mysql", "web1 runs nginx"),
+        ("link-down", "web1/public", "web1 is on app, not on 'public'"),
+    ],
+)
+def test_a_target_that_will_not_do_is_answered_with_what_would(name: str, target: str, would_do: str) -> None:
+    with pytest.raises(BadTarget) as refused:
+        aim(name, target)
+    assert would_do in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+# -- injected and healed -----------------------------------------------------------------------------
+
+
+class Recorded(HostCrash):
+    def inject(self, testbed: Any) -> None:
+        testbed.story.append("inject")
+        testbed.inject()
+
+    def took_effect(self, testbed: Any) -> bool:
+        return bool(testbed.effective)
+
+    def heal(self, testbed: Any) -> None:
+        testbed.story.append("heal")
+
+
+def recording(**parts: Any) -> SimpleNamespace:
+    story: list[str] = []
+    usual: dict[str, Any] = {
+        "inject": lambda: None, "effective": True, "write_state": lambda: story.append("state"),
+        "assert_healthy": lambda: story.append("healthy"),
+    }  # fmt: skip
+    return SimpleNamespace(story=story, **{**usual, **parts})
+
+
+def test_a_fault_lasts_as_long_as_its_block_and_the_stage_is_healthy_after_it() -> None:
+    bench = recording()
+    with Recorded(Target("lb1")).injected(cast(Testbed, bench)):
+        bench.story.append("watched")
+    assert bench.story == ["inject", "watched", "heal", "state", "healthy"]
+
+
+def test_a_fault_is_healed_when_watching_fails() -> None:
+    bench = recording()
+    with pytest.raises(KeyboardInterrupt), Recorded(Target("lb1")).injected(cast(Testbed, bench)):
+        raise KeyboardInterrupt
+    assert bench.story == ["inject", "heal", "state"]
+
+
+def test_half_an_injection_is_healed_too() -> None:
+    def break_off() -> None:
+        raise OSError("no such link")
+
+    bench = recording(inject=break_off)
+    with pytest.raises(OSError, match="no such link"), Recorded(Target("lb1")).injected(cast(Testbed, bench)):
+        bench.story.append("never")
+    assert bench.story == ["inject", "heal", "state"]
+
+
+def test_a_fault_without_effect_is_an_error_and_not_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_once(condition: Any, *, timeout_s: float, what: str) -> None:
+        assert not condition()
+        raise NotReady(f"waited {timeout_s:g} s for {what}")
+
+    monkeypatch.setattr(fault, "wait_until", at_once)
+    bench = recording(effective=False)
+    with (
+        pytest.raises(NotReady, match="host-crash of lb1 to take effect"),
+        Recorded(Target("lb1")).injected(cast(Testbed, bench)),
+    ):
+        bench.story.append("never")
+    assert bench.story == ["inject", "heal", "state"]
+
+
+# -- on real processes -------------------------------------------------------------------------------
+
+
+class Bench:
+    """Two daemons on lb1, which are processes that sleep."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.daemons = [self._daemon("haproxy"), self._daemon("keepalived")]
+        self.stopped: list[str] = []
+
+    def _daemon(self, name: str) -> Any:
+        return SimpleNamespace(name=name, host=SimpleNamespace(name="lb1"), process=self._started(name))
+
+    def _started(self, name: str) -> Process:
+        log = self._directory / f"{name}.log"
+        return process.start(name, "lb1", ["sleep", "60"], log, dict(os.environ))
+
+    def daemon(self, host: str, name: str) -> Any:
+        return next(d for d in self.daemons if (d.host.name, d.name) == (host, name))
+
+    def stop_daemons(self, daemons: list[Any]) -> None:
+        for daemon in daemons:
+            daemon.process.stop()
+            self.stopped.append(daemon.name)
+
+    def start_daemons(self, daemons: list[Any]) -> None:
+        for daemon in daemons:
+            daemon.process = self._started(daemon.name)
+
+    def write_state(self) -> None:
+        """Nobody reads it here."""
+
+    def assert_healthy(self) -> None:
+        assert all(d.process.running for d in self.daemons)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    for daemon in made.daemons:
+        daemon.process.kill()
+
+
+def test_a_killed_daemon_is_gone_alone_and_comes_back(bench: Bench) -> None:
+    haproxy, keepalived = bench.daemons
+    with ProcessKill(Target("lb1", "haproxy")).injected(cast(Testbed, bench)):
+        assert haproxy.process.exit_status == -9
+        assert keepalived.process.running
+    assert haproxy.process.running
+
+
+def test_a_hung_daemon_is_there_and_does_nothing_until_it_goes_on(bench: Bench) -> None:
+    hung = bench.daemon("lb1", "keepalived").process
+    with Hang(Target("lb1", "keepalived")).injected(cast(Testbed, bench)):
+        assert hung.running
+        assert f"/proc/{hung.pid}/stat" and Path(f"/proc/{hung.pid}/stat").read_text().split()[2] == "T"
+    assert Path(f"/proc/{hung.pid}/stat").read_text().split()[2] != "T"
+
+
+@pytest.mark.parametrize(("part", "stopped"), [(None, ["keepalived", "haproxy"]), ("haproxy", ["haproxy"])])
+def test_a_graceful_stop_ends_what_depends_on_others_first(
+    bench: Bench, part: str | None, stopped: list[str]
+) -> None:
+    with GracefulStop(Target("lb1", part)).injected(cast(Testbed, bench)):
+        assert bench.stopped == stopped
+        assert [d.name for d in bench.daemons if not d.process.running] == sorted(stopped)
+    assert all(d.process.running for d in bench.daemons)
