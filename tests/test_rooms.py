@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "services/app": {"flask", "werkzeug", "pymysql"},
     "topologies": {"mininet", "services"},
     "loadtests": {"dns"},
-    "experiments": {"topologies", "services", "loadtests", "_interpreter"},
+    "experiments": {"topologies", "services", "loadtests", "_interpreter", "rich"},
     "experiments/faults": {"topologies", "services"},
     "experiments/harness": {
         "topologies",

@@ -34,10 +34,15 @@ def conduct(
 ) -> int:
     """Run `work` inside a capsule and return its exit code. `title` names the results: "failover-stage3"."""
     passport = Passport.read()
+    if passport is None:
+        return answer(name, lambda: _outside(name, title, options, stage, sockets or {}))
+    return answer(name, lambda: _inside(passport, options, work))
+
+
+def answer(name: str, work: Callable[[], int]) -> int:
+    """The exit code of `work`, and one clear line for everything that can go wrong on purpose."""
     try:
-        if passport is None:
-            return _outside(name, title, options, stage, sockets or {})
-        return _inside(passport, options, work)
+        return work()
     except CannotEmulate as error:
         complain(name, error)
         return EXIT_CANNOT

@@ -1,4 +1,4 @@
-"""The two generators are awaited until they work, noticed when they die, and their files are read as far as written."""
+"""The generators are awaited until they work, noticed when they die, and read as far as they have written."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from typing import cast
 
 import pytest
 
-from experiments.harness.generators import loading, load_samples, observe_until, probing
+from experiments.harness.generators import RunningProber, load_samples, loading, observe_until, probing
 from experiments.harness.model import LoadSample
-from loadtests.probes import COLUMNS
 from loadtests.prober_config import ProberConfig, StreamConfig
+from loadtests.probes import COLUMNS
 from topologies import process
 from topologies.host import EmulatedHost
 from topologies.process import Process
 from topologies.waiting import DaemonDied
 
-CONFIG = ProberConfig(
-    (StreamConfig("vip", "http://www.foobar.com/", 100, connect_to="8.8.8.8"),), "/run/testbed/results/probes.csv"
-)  # fmt: skip
+PROBES = "/run/testbed/results/probes.csv"
+CONFIG = ProberConfig((StreamConfig("vip", "http://www.foobar.com/", 100, connect_to="8.8.8.8"),), PROBES)
 LOAD = "t_s,users,rps,failures_per_s,p50_ms,p95_ms\n"
 WORKS = "trap 'echo {\\\"bad\\\": 0}; exit 0' TERM; echo '{\"started_s\": 1.0}'; while :; do sleep 0.01; done"
 Spawn = Callable[[str], EmulatedHost]
@@ -78,12 +77,11 @@ def test_a_prober_that_does_not_start_is_noticed_with_its_words(client: Spawn, t
 
 
 def test_what_a_dead_prober_left_is_not_taken_for_an_observation(client: Spawn, tmp_path: Path) -> None:
-    with (
-        pytest.raises(DaemonDied, match="prober on client1 exited"),
-        probing(client(WORKS), CONFIG, tmp_path) as prober,
-    ):
-        prober.process.kill()
-        prober.probes()
+    begun = client(WORKS).spawn("prober", (), {"PYTHONPATH": "/run/testbed/code"})
+    begun.kill()
+    (tmp_path / "probes.csv").write_text(",".join(COLUMNS) + "\n")
+    with pytest.raises(DaemonDied, match="prober on client1 exited"):
+        RunningProber(begun, tmp_path / "probes.csv", {}).probes()
 
 
 def test_a_prober_that_dies_while_nobody_looks_is_noticed_at_the_end(client: Spawn, tmp_path: Path) -> None:
@@ -111,13 +109,16 @@ def test_without_users_there_is_no_load(client: Spawn, tmp_path: Path) -> None:
 
 
 def test_the_block_begins_when_requests_flow_and_ends_with_locust(client: Spawn, tmp_path: Path) -> None:
-    script = f"mkdir -p locust; printf '{LOAD}' > locust/load.csv; sleep 0.05; echo 1,5,9,0,, >> locust/load.csv; exec sleep 60"
-    host = client(script.replace("\n", "\\n"))
+    header = LOAD.replace("\n", "\\n")
+    host = client(
+        f"mkdir locust; printf '{header}' > locust/load.csv; sleep 0.05; "
+        "echo 1,5,9,0,, >> locust/load.csv; exec sleep 60"
+    )
     with loading(host, tmp_path, host_url="https://www.foobar.com", users=5, at_most_s=60):
         assert load_samples(tmp_path) == [LoadSample(1.0, 5, 9.0, 0.0, None, None)]
     (command,) = host.commands
-    assert ["--users", "5"] == command[command.index("--users") :][:2]
-    assert ["--run-time", "60s"] == command[command.index("--run-time") :][:2], "every load is bounded"
+    assert command[command.index("--users") + 1] == "5"
+    assert command[command.index("--run-time") + 1] == "60s", "every load is bounded"
 
 
 def test_a_locust_that_does_not_start_is_noticed_with_its_words(client: Spawn, tmp_path: Path) -> None:
