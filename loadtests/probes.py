@@ -21,7 +21,8 @@ class Probe:
 
     Times are seconds on CLOCK_MONOTONIC (one clock for every namespace of the machine); a moment that
     never came is None. `outcome` is "ok" or one failure class: refused, reset, closed-early,
-    connect-timeout, read-timeout, tls, dns, unreachable, wrong-body, slow, or "http-503" by status code.
+    connect-timeout, read-timeout, tls, dns, unreachable, wrong-body, slow, "http-503" by status code, or
+    one of the prober's own (local-error, in-flight-cap), with which a trial does not count.
     `served_by` names the hosts that made the answer, client side first: "lb1>web2>app1".
     """
 

@@ -195,7 +195,8 @@ def stop(run: RunningCapsule, timeout_s: float = 30.0) -> None:
 
 def inside(run: RunningCapsule, command: Sequence[str]) -> list[str]:
     """The command line that runs `command` in the namespaces of `run`."""
-    return ["nsenter", "--target", str(run.init), "--net", "--mount", "--pid", "--uts", "--", *command]
+    namespaces = ["--net", "--mount", "--pid", "--uts", "--root"]
+    return ["nsenter", "--target", str(run.init), *namespaces, "--", *command]
 
 
 def only_child(pid: int) -> int | None:

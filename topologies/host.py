@@ -234,7 +234,8 @@ def entering(
     `budget`: files of its cgroups to join first. `wd` is looked up inside: `nsenter --wd` would open it
     outside, and what such a process calls etc/passwd would be the machine's own.
     """
-    line = ["nsenter", "--target", str(pid), "--net", "--mount", "--uts"]
+    # --root: entering a mount namespace goes to its topmost root, which is not ours where we run in a chroot.
+    line = ["nsenter", "--target", str(pid), "--net", "--mount", "--uts", "--root"]
     line += [f"--wdns={wd}"] if wd else []
     line += ["--", *command]
     if budget:

@@ -30,6 +30,8 @@ from topologies.process import Process
 from topologies.stage import NETWORKS, RESOLVER, Stage, interface
 from topologies.waiting import DaemonDied, TestbedError, wait_until
 
+POWER_OFF_S = 0.3
+
 Say = Callable[[str], None]
 
 
@@ -197,7 +199,8 @@ class Testbed:
     # -- daemons --------------------------------------------------------------------------------------
 
     def _start_all(self) -> None:
-        self._stack.callback(self.stop_daemons)
+        # The end of a run is a power-off, not a maintenance window: keepalived alone would take a second.
+        self._stack.callback(self.stop_daemons, patience_s=POWER_OFF_S)
         self.start_daemons(self.daemons)
 
     def start_daemons(self, daemons: Iterable[Daemon]) -> None:
@@ -256,13 +259,19 @@ class Testbed:
                 shutil.rmtree(daemon.host.path(inside), ignore_errors=True)
                 daemon.host.make_directory(inside, directory)
 
-    def stop_daemons(self, daemons: Iterable[Daemon] | None = None) -> None:
-        """Stop these (all of them by default) in parallel, those that depend on others first."""
+    def stop_daemons(self, daemons: Iterable[Daemon] | None = None, patience_s: float | None = None) -> None:
+        """Stop these (all of them by default) in parallel; whoever takes longer than it may is killed.
+
+        `patience_s` limits every service's own stop_timeout_s.
+        """
 
         def stop(daemon: Daemon) -> None:
             if daemon.process is not None:
                 daemon.process.resume()  # a paused process cannot hear a polite request
-                daemon.process.stop(daemon.service.stop_signal, daemon.service.stop_timeout_s)
+                own_s = daemon.service.stop_timeout_s
+                daemon.process.stop(
+                    daemon.service.stop_signal, own_s if patience_s is None else min(own_s, patience_s)
+                )
 
         chosen = list(self.daemons if daemons is None else daemons)
         _all_of(_in_parallel(stop, [d for d in chosen if d.process is not None]))

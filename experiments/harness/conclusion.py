@@ -28,7 +28,15 @@ from experiments.harness.model import (
 )
 from experiments.harness.progress import Progress
 from experiments.harness.run import Run, provenance
-from experiments.harness.trials import HEADLINE, Moments, Plan, evaluate, holders_now, perform
+from experiments.harness.trials import (
+    HEADLINE,
+    LATENESS_LIMIT_MS,
+    Moments,
+    Plan,
+    evaluate,
+    holders_now,
+    perform,
+)
 from loadtests.probes import Probe
 from topologies.stage import Stage
 from topologies.testbed import Testbed
@@ -143,6 +151,9 @@ class Conclusion:
         waited = self.prober.get("run_queue_wait_share")
         if waited is not None and waited > 0.05:
             reasons.append(f"the prober waited for a CPU {waited:.1%} of the time")
+        handling_ms = (self.prober.get("handling_delay_ms") or {}).get("p99")
+        if handling_ms is not None and handling_ms > LATENESS_LIMIT_MS:
+            reasons.append(f"answers waited for the prober: p99 {handling_ms:.1f} ms")
         level = "pass" if not reasons else "doubtful" if len(counted) >= self._chosen.repeat else "fail"
         return {
             "verdict": level,

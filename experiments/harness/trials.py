@@ -28,6 +28,11 @@ CONTEXT_PERIODS = 20
 LATENESS_LIMIT_MS = 5.0  # MEASUREMENT: Fidelity
 
 HEADLINE = "vip"
+#: Outcomes that say nothing of the system under test.
+OWN_FAULTS = {
+    "local-error": "no port or descriptor left, or no time to look at an answer that was there",
+    "in-flight-cap": "too many under way",
+}
 
 
 @dataclass(frozen=True)
@@ -157,6 +162,10 @@ def _fidelity(m: Moments, streams: dict[str, list[Probe]]) -> tuple[str, ...]:
     before = sum(not p.good and p.end_s < m.inject_s for p in streams[HEADLINE])
     if before:
         reasons.append(f"{before} bad probes before anything was injected")
+    for outcome, why in OWN_FAULTS.items():
+        own = sum(p.outcome == outcome for rows in streams.values() for p in rows)
+        if own:
+            reasons.append(f"{own} probes failed in the prober itself: {why}")
     return tuple(reasons)
 
 
