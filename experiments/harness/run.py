@@ -116,7 +116,7 @@ def provenance(run: Run, parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _git(*arguments: str) -> str | None:
     """None outside a git checkout, or without git."""
-    command = ["git", "-c", f"safe.directory={CHECKOUT}", "-C", str(CHECKOUT), *arguments]
+    command = ["git", "--no-optional-locks", "-c", f"safe.directory={CHECKOUT}", "-C", str(CHECKOUT), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (FileNotFoundError, subprocess.TimeoutExpired):
