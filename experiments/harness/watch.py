@@ -91,6 +91,9 @@ class Watch(AbstractContextManager["Watch"]):
             thread.join(5)
             if thread.is_alive():
                 raise NotReady(f"waited 5 s for {thread.name} to end")
+        for monitor in self._monitors:
+            if monitor.stdout is not None:
+                monitor.stdout.close()
 
     # -- inside ---------------------------------------------------------------------------------------
 

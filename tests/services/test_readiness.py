@@ -39,6 +39,10 @@ class FakeHost:
     answer: Callable[[bytes], bytes] = bytes
     _kept: list[socket.socket] = field(default_factory=list)
 
+    def __del__(self) -> None:
+        for end in self._kept:
+            end.close()
+
     def connect(self, address: str, port: int, timeout_s: float) -> socket.socket:
         if address in self.refused:
             raise ConnectionRefusedError(f"{address}:{port}")
