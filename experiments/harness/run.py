@@ -116,7 +116,9 @@ def provenance(run: Run, parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _git(*arguments: str) -> str | None:
     """None outside a git checkout, or without git."""
-    command = ["git", "--no-optional-locks", "-c", f"safe.directory={CHECKOUT}", "-C", str(CHECKOUT), *arguments]
+    # No optional locks: whoever commits at this moment must not find the index locked by a question of ours.
+    git = ["git", "--no-optional-locks", "-c", f"safe.directory={CHECKOUT}", "-C", str(CHECKOUT)]
+    command = [*git, *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (FileNotFoundError, subprocess.TimeoutExpired):
