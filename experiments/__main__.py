@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
+
+from experiments.harness.model import EXIT_INCONCLUSIVE
 
 #: Verb → (module, what it does). The only list of verbs.
 VERBS = {
@@ -45,7 +48,12 @@ def main() -> int:
         print(f"testbed: unknown verb {verb!r}; one of {', '.join(VERBS)}", file=sys.stderr)
         return 2
     module = importlib.import_module(VERBS[verb][0])
-    status: int = module.main(sys.argv[2:])
+    try:
+        status: int = module.main(sys.argv[2:])
+    except Exception as defect:
+        # A defect of ours. Python's own exit status for it is 1, which here would say "deviated".
+        traceback.print_exception(defect)
+        raise SystemExit(EXIT_INCONCLUSIVE) from defect
     return status
 
 

@@ -49,6 +49,10 @@ class Daemon:
         return self.service.name
 
     @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.running
+
+    @property
     def where(self) -> str:
         return f"{self.service.name} on {self.host.name}"
 

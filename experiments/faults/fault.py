@@ -70,6 +70,12 @@ class Fault(ABC):
         """The network that is cut, where it is one."""
         return None
 
+    def meant(self, daemon: Daemon) -> bool:
+        """Whether this daemon is down because of the fault; any other that dies spoils the trial."""
+        if daemon.host.name != self.target.host or self.segment is not None:
+            return False
+        return self.daemon in (None, daemon.name)
+
     @abstractmethod
     def inject(self, testbed: Testbed) -> None:
         """Break it."""

@@ -93,10 +93,7 @@ def perform(plan: Plan, number: int) -> Moments:
         if fault.name == "host-crash":
             _no_longer_holds(watch, fault.target.host, inject_s)
         observe_until(inject_s + plan.watch_s)
-        unexpected = tuple(
-            d.where for d in testbed.daemons
-            if d.host.name != fault.target.host and (d.process is None or not d.process.running)
-        )  # fmt: skip
+        unexpected = tuple(d.where for d in testbed.daemons if not d.alive and not fault.meant(d))
         heal_s = watch.note("heal", fault.target.host, f"{fault.name} {fault.target}")
         plan.say(f"trial {number}: healing")
     healed_s = watch.note("healed", fault.target.host, f"{fault.name} {fault.target}")

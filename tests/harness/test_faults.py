@@ -215,3 +215,20 @@ def test_a_graceful_stop_ends_what_depends_on_others_first(
         assert bench.stopped == stopped
         assert [d.name for d in bench.daemons if not d.process.running] == sorted(stopped)
     assert all(d.process.running for d in bench.daemons)
+
+
+@pytest.mark.parametrize(
+    ("fault", "target", "meant"),
+    [
+        ("host-crash", "lb1", {"haproxy", "keepalived"}),
+        ("process-kill", "lb1/haproxy", {"haproxy"}),
+        ("graceful-stop", "lb1", {"haproxy", "keepalived"}),
+        ("link-down", "lb1/public", set()),
+    ],
+)
+def test_a_fault_means_what_it_stops_and_no_other_daemon(fault: str, target: str, meant: set[str]) -> None:
+    made = FAULTS[fault].aim(Target.parse(target, Stage3()), Stage3())
+    here = [SimpleNamespace(host=SimpleNamespace(name="lb1"), name=n) for n in ("haproxy", "keepalived")]
+    elsewhere = SimpleNamespace(host=SimpleNamespace(name="lb2"), name="haproxy")
+    assert {d.name for d in here if made.meant(cast(Any, d))} == meant
+    assert not made.meant(cast(Any, elsewhere))

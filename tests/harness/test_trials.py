@@ -243,8 +243,8 @@ def test_a_fault_is_healed_whatever_happens_while_it_lasts(monkeypatch: pytest.M
 
 def test_a_daemon_elsewhere_that_stopped_running_is_noted(observed: list[float]) -> None:
     def daemon(host: str, running: bool) -> SimpleNamespace:
-        process = SimpleNamespace(running=running)
-        return SimpleNamespace(host=SimpleNamespace(name=host), process=process, where=f"mysql on {host}")
+        host_ = SimpleNamespace(name=host)
+        return SimpleNamespace(host=host_, name="mysql", alive=running, where=f"mysql on {host}")
 
     testbed = stage(daemons=[daemon("lb1", False), daemon("db1", False), daemon("db2", True)])
     nobody_holds = replace(plan(fault=FAKE, testbed=testbed), holders=frozenset())
