@@ -40,6 +40,7 @@ from experiments.harness.trials import (
 from loadtests.probes import Probe
 from topologies.stage import Stage
 from topologies.testbed import Testbed
+from topologies.waiting import TestbedError
 
 
 class Conclusion:
@@ -63,6 +64,7 @@ class Conclusion:
         self._vip = stage.site_addresses[0]
         self._prediction: Prediction | None = None
         self._interrupted = False
+        self._cut_short: str | None = None
 
     # -- trials ---------------------------------------------------------------------------------------
 
@@ -84,7 +86,11 @@ class Conclusion:
                     if spare < 0 or number >= 2 * count:
                         break
         except KeyboardInterrupt:
-            self._interrupted = True
+            self._interrupted, self._cut_short = True, "interrupted"
+        except TestbedError as error:
+            # What was measured before is kept, and so is the reason why there is no more of it.
+            self._cut_short = str(error)
+            progress.say(self._cut_short)
 
     def _conduct(self, plan: Plan, number: int) -> Trial:
         moments: Moments = perform(plan, number)
@@ -111,7 +117,7 @@ class Conclusion:
     def _report(self, events: Sequence[Event], testbed: Testbed) -> Report:
         claims = self._claims(events)
         fidelity = self._fidelity()
-        reached = verdict.overall(claims) if not self._interrupted else "inconclusive"
+        reached = verdict.overall(claims) if self._cut_short is None else "inconclusive"
         top = self._run.directory
         configs = sorted(str(p.relative_to(top)) for p in top.glob("hosts/*/etc/**/*") if p.is_file())
         return Report(
@@ -136,8 +142,9 @@ class Conclusion:
         return tuple(claims)
 
     def _headline(self, claims: Sequence[Claim], reached: Verdict) -> str:
-        if self._interrupted:
-            return f"inconclusive: interrupted after {len(self._trials)} of {self._chosen.repeat} trials"
+        if self._cut_short is not None:
+            done = f"after {len(self._trials)} of {self._chosen.repeat} trials"
+            return f"inconclusive: {self._cut_short.splitlines()[0]} {done}"
         if not claims:
             return "inconclusive: nothing was measured"
         claim, trials = claims[0], [t for t in self._trials if not t.fidelity]
@@ -148,6 +155,8 @@ class Conclusion:
         reasons = sorted({reason for t in self._trials for reason in t.fidelity})
         counted = [t for t in self._trials if not t.fidelity]
         headline = [p for p in self._probes if p.stream == HEADLINE]
+        if self._cut_short is not None:
+            reasons.append(self._cut_short)
         waited = self.prober.get("run_queue_wait_share")
         if waited is not None and waited > 0.05:
             reasons.append(f"the prober waited for a CPU {waited:.1%} of the time")

@@ -9,8 +9,9 @@ import argparse
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
+from experiments.harness.model import EXIT_USAGE
 from experiments.harness.run import CHECKOUT
 from topologies.stage import BadSettings, Settings, Stage
 from topologies.stages import STAGES
@@ -18,9 +19,16 @@ from topologies.stages import STAGES
 Number = TypeVar("Number", int, float)
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the page of usage that argparse puts before it hides that line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
 def parser(verb: str, claim: str, examples: str) -> argparse.ArgumentParser:
     """A parser with the project's habits; `claim` is the sentence that is tested."""
-    return argparse.ArgumentParser(
+    return Parser(
         prog=f"testbed {verb}", description=claim, epilog=f"examples:\n{examples}", allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip

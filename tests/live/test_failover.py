@@ -37,6 +37,7 @@ def finish(process: subprocess.Popen[str], timeout_s: float = 90) -> tuple[int, 
     assert process.returncode in (HELD, INCONCLUSIVE), (
         f"exit {process.returncode}: {complaint}\n{out[-2000:]}"
     )
+    assert out, f"exit {process.returncode} without a result: {complaint}"
     document: dict[str, Any] = json.loads(out)
     if process.returncode == INCONCLUSIVE:
         assert document["verdict"] == "inconclusive"

@@ -197,7 +197,7 @@ def test_ps_exec_and_logs_see_a_running_stage(results: Path) -> None:
         assert (unknown.returncode, "server1" in unknown.stderr) == (2, True)
 
         # logs, from the results and from the host's own disk
-        assert "GET /api/items/1" in command("logs", "server1/gunicorn", "-n", "50", "--run", run).stdout
+        assert "Listening at" in command("logs", "server1/gunicorn", "-n", "50", "--run", run).stdout
         assert "GET /api/items/1" in command("logs", "server1/nginx-access", "-n", "50", "--run", run).stdout
         assert command("logs", "server1/apache", "--run", run).returncode == 2
 
