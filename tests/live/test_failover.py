@@ -49,12 +49,12 @@ def finish(process: subprocess.Popen[str], timeout_s: float = 90) -> tuple[int, 
 
 
 def held(results: Path, *options: str) -> dict[str, Any]:
-    """A run that held. On a shared machine one may starve: it is repeated once, and never taken as held."""
-    for _ in range(2):
+    """A run that held. On a shared machine one may starve: it is repeated, and never taken as held."""
+    for _ in range(3):
         code, document = finish(start(results, *options))
         if code == HELD:
             return document
-    raise AssertionError(f"inconclusive twice: {document['fidelity']['reasons']}")
+    raise AssertionError(f"inconclusive three times: {document['fidelity']['reasons']}")
 
 
 def counted(document: dict[str, Any]) -> dict[str, Any]:
