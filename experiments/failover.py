@@ -28,6 +28,8 @@ from topologies.testbed import Testbed
 
 FAILS_OVER = ("3.1", "a load balancer cluster fails over within the interval that VRRP predicts")
 REMAINS = ("3.10", "what is not a load balancer fails as its own redundancy predicts, or stays down")
+SINGLE = ("1.4", "one load balancer is a single point of failure; a server behind it is not")
+WRITES = ("2.6", "the database is a single point of failure without automatic failover")
 ONE_SERVER = ("0.1", "one server is a single point of failure")
 EXAMPLES = """\
   sudo python experiments/failover.py                            the main job
@@ -36,6 +38,7 @@ EXAMPLES = """\
   sudo ./testbed failover --fault graceful-stop                  the balancer resigns
   sudo ./testbed failover --fault none                           the control
   sudo ./testbed failover --stage 0                              nothing takes over
+  sudo ./testbed failover --stage 1 --target server2             requests are sent elsewhere, at once
 """
 PROBED, EXPECTED = "/api/items/1", '"id":1,'
 
@@ -50,8 +53,9 @@ def command_line() -> argparse.ArgumentParser:
         "--target", metavar="HOST[/PART]", help="to whom (default: the holder of the first address)"
     )
     p.add_argument(
-        "--rate", type=options.number(float, 10, 2000), default=200.0, metavar="HZ", help="probes/s (200)"
-    )
+        "--rate", type=options.number(float, 10, 2000), metavar="HZ",
+        help="probes/s (default 200; 100 where a server must carry alone what two carried)",
+    )  # fmt: skip
     p.add_argument(
         "--users", type=options.number(int, 0, 500), default=5, metavar="N", help="Locust users (5)"
     )
@@ -105,16 +109,20 @@ def fail_over(chosen: Namespace, run: Run, progress: Progress, stage: Stage, fau
 
 def usual_rate_hz(stage: Stage, fault: Fault) -> float:
     """200 probes a second; half of it where one application server must carry alone what two carried."""
-    behind = bool(stage.hosts_of("keepalived")) and fault.target.host not in stage.hosts_of("keepalived")
+    balancers = stage.hosts_of("haproxy")
+    behind = bool(balancers) and fault.target.host not in balancers
     return 100.0 if behind else 200.0
 
 
 def claim_of(stage: Stage, fault: Fault) -> tuple[str, str]:
     """The row of CLAIMS.md that this fault tests."""
-    if not stage.hosts_of("keepalived"):
+    host = fault.target.host
+    if stage.hosts_of("keepalived"):
+        claim = FAILS_OVER if host in stage.hosts_of("keepalived") else REMAINS
+    elif not stage.hosts_of("haproxy"):
         claim = ONE_SERVER
     else:
-        claim = FAILS_OVER if fault.target.host in stage.hosts_of("keepalived") else REMAINS
+        claim = WRITES if stage.hosts_of("mysql") == [host] else SINGLE
     return (claim[0], f"control, nothing broken: {claim[1]}") if fault.name == "none" else claim
 
 

@@ -17,11 +17,21 @@ SITE = Path(__file__).with_name("app")
 SITE_ROOT = "/var/www/foobar"
 CONFIGURATION = "/etc/gunicorn/gunicorn.conf.py"
 SITE_CONFIGURATION = "/etc/foobar/site.toml"
+SITE_AUTHORITY = "/etc/foobar/ca.pem"  # who signs the database servers
+CERTIFICATE = "/etc/gunicorn/certs/app.pem"
+KEY = "/etc/gunicorn/certs/app.key"
+#: What every application server is called in its certificate. Not the site's own name: that key is only where
+#: clients arrive.
+CERTIFIED_NAME = "app.foobar.com"
 
 
 @dataclass(frozen=True)
 class Gunicorn(Service):
-    """`bind` is "address:port" or "unix:/path"; `database` is an address, or a socket's path ("/run/…")."""
+    """`bind` is "address:port" or "unix:/path"; `database` is an address, or a socket's path ("/run/…").
+
+    Catalogue reads go to `database_replica`, if there is one. `tls` and `database_tls` are for TCP; a UNIX
+    socket never leaves the host. Raises ValueError for TLS over one.
+    """
 
     name: ClassVar[str] = "gunicorn"
     package: ClassVar[str] = ""  # comes with the project's virtual environment
@@ -31,20 +41,36 @@ class Gunicorn(Service):
     host_name: str
     bind: str
     database: str
+    database_replica: str | None = None
+    database_tls: bool = False
+    tls: bool = False
     workers: int = 1
     threads: int = 8
     graceful_timeout_s: int = 4  # below stop_timeout_s, so that a stop is graceful to its end
     after: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for tls, where in ((self.tls, self.bind), (self.database_tls, self.database)):
+            if tls and where.startswith(("unix:", "/")):
+                raise ValueError(f"{self.host_name}: TLS over the UNIX socket {where}")
+
     def render(self, secrets: Secrets) -> Mapping[str, File]:
         password = secrets.password("mysql-site")
-        return {
-            CONFIGURATION: File(template_beside(__file__, "gunicorn.conf.py.j2", service=self)),
-            SITE_CONFIGURATION: File(
-                template_beside(__file__, "site.toml", service=self, password=password),
-                mode=0o640, owner="root:www-data", secret=True,
-            ),
-        }  # fmt: skip
+        values = {"service": self, "certificate": CERTIFICATE, "key": KEY}
+        site = template_beside(
+            __file__, "site.toml", service=self, password=password, authority=SITE_AUTHORITY
+        )
+        files = {
+            CONFIGURATION: File(template_beside(__file__, "gunicorn.conf.py.j2", **values)),
+            SITE_CONFIGURATION: _for_workers(site),
+        }
+        if self.tls:
+            pair = secrets.certificate(CERTIFIED_NAME, self.host_name)
+            files[CERTIFICATE] = File(pair.certificate)
+            files[KEY] = _for_workers(pair.key)
+        if self.database_tls:
+            files[SITE_AUTHORITY] = File(secrets.authority)
+        return files
 
     def directories(self) -> Mapping[str, Directory]:
         return {"/run/gunicorn": Directory("www-data:www-data")}
@@ -69,5 +95,16 @@ class Gunicorn(Service):
         else:
             address, _, port = self.bind.rpartition(":")
             connection = host.connect(address, int(port), timeout_s=1.0)
-        status, _ = http_status(connection, "www.foobar.com", "/health")
+        if not self.tls:
+            status, _ = http_status(connection, "www.foobar.com", "/health")
+            return status == 200
+        import ssl
+
+        context = ssl.create_default_context(cadata=host.authority())
+        status, _ = http_status(connection, CERTIFIED_NAME, "/health", context)
         return status == 200
+
+
+def _for_workers(text: str) -> File:
+    """A secret that the worker processes read, which are www-data."""
+    return File(text, mode=0o640, owner="root:www-data", secret=True)

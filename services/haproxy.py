@@ -1,4 +1,9 @@
-"""HAProxy ends TLS on the virtual addresses and spreads requests over web servers that pass its checks."""
+"""HAProxy ends TLS on the virtual addresses and spreads requests over web servers that pass its checks.
+
+    client ──TLS, or HTTP──► :443, :80 ──HTTP, or TLS that verifies the name──► backends
+
+With `backend_tls` both hops are encrypted, and it still reads every request between them: not end to end.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +19,18 @@ if TYPE_CHECKING:
 
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 CERTIFICATE = "/etc/haproxy/certs/www.foobar.com.pem"
-STATS_PORT = 8404
+AUTHORITY = "/etc/haproxy/certs/ca.pem"
+STATS_PORT = 8404  # on 127.0.0.1: operator and keepalived
+METRICS_PORT = 8405  # on `metrics_address`: /metrics and nothing else
 
 
 @dataclass(frozen=True)
 class HAProxy(Service):
-    """`backends` are (name, address, port) of the web servers; `addresses` the virtual addresses it binds."""
+    """`backends` are (name, address, port) of the web servers; `addresses` the virtual addresses it binds.
+
+    Without `tls` it answers plain HTTP on port 80 and redirects nobody. With `backend_tls` the web servers
+    must show a certificate of the run's CA for `server_name`. `balance` is HAProxy's name of an algorithm.
+    """
 
     name: ClassVar[str] = "haproxy"
     package: ClassVar[str] = "haproxy"
@@ -31,6 +42,9 @@ class HAProxy(Service):
     host_name: str
     addresses: tuple[str, ...]
     backends: tuple[tuple[str, str, int], ...]
+    tls: bool = True
+    backend_tls: bool = False
+    metrics_address: str | None = None
     balance: str = "roundrobin"
     check_inter_s: float = 2.0
     check_fall: int = 3
@@ -40,16 +54,18 @@ class HAProxy(Service):
     after: tuple[str, ...] = ("nginx",)
 
     def render(self, secrets: Secrets) -> Mapping[str, File]:
-        pem = secrets.certificate(self.server_name).chain_and_key
-        return {
-            CONFIGURATION: File(
-                template_beside(
-                    __file__, "haproxy.cfg", service=self, certificate=CERTIFICATE, stats_port=STATS_PORT
-                )
-            ),
-            # Read by the master before it drops its privileges, so root alone may read it.
-            CERTIFICATE: File(pem, mode=0o600, secret=True),
+        values = {"certificate": CERTIFICATE, "authority": AUTHORITY}
+        ports = {"stats_port": STATS_PORT, "metrics_port": METRICS_PORT}
+        files = {
+            CONFIGURATION: File(template_beside(__file__, "haproxy.cfg", service=self, **values, **ports))
         }
+        if self.tls:
+            # Read by the master before it drops its privileges, so root alone may read it.
+            pem = secrets.certificate(self.server_name).chain_and_key
+            files[CERTIFICATE] = File(pem, mode=0o600, secret=True)
+        if self.backend_tls:
+            files[AUTHORITY] = File(secrets.authority)
+        return files
 
     def directories(self) -> Mapping[str, Directory]:
         return {"/run/haproxy": Directory("haproxy:haproxy", 0o750)}

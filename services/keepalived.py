@@ -83,6 +83,6 @@ class Keepalived(Service):
         for vip in self.virtual_addresses:
             connection = host.connect(vip.address.partition("/")[0], 80, timeout_s=1.0)
             status, _ = http_status(connection, self.server_name, "/")
-            if status != 301:
+            if status not in (200, 301):  # the site, or the redirect to its encrypted form
                 return False
         return True

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from services.gunicorn import SITE, SITE_ROOT
+from services.gunicorn import CERTIFIED_NAME, SITE, SITE_ROOT
 from services.service import File, Host, Service, Tree, http_status, template_beside
 
 if TYPE_CHECKING:
@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 CONFIGURATION = "/etc/nginx/nginx.conf"
 CERTIFICATE = "/etc/nginx/certs/www.foobar.com.pem"
 KEY = "/etc/nginx/certs/www.foobar.com.key"
+AUTHORITY = "/etc/nginx/certs/ca.pem"
+STATUS_PORT = 8080  # on 127.0.0.1
 
 
 @dataclass(frozen=True)
 class Nginx(Service):
-    """`upstreams` are "address:port" or "unix:/path". With `tls` it listens on 443 and redirects 80 to it."""
+    """`upstreams` are "address:port" or "unix:/path". With `tls` it listens on 443 and redirects 80 to it.
+
+    Without `redirect`, port 80 stays closed: behind a load balancer nobody comes there by mistake. With
+    `upstream_tls` it speaks TLS to the upstreams and verifies them. `status` shows its counters to the host.
+    """
 
     name: ClassVar[str] = "nginx"
     package: ClassVar[str] = "nginx-light"
@@ -32,19 +38,26 @@ class Nginx(Service):
     listen: str
     upstreams: tuple[str, ...]
     tls: bool = False
+    redirect: bool = True
+    upstream_tls: bool = False
+    status: bool = False
     trusted_proxies: tuple[str, ...] = ()  # whose X-Forwarded-For is believed
     connect_timeout_s: float = 0.25
     fail_timeout_s: int = 10
+    read_timeout_s: int = 5
     server_name: str = "www.foobar.com"
     after: tuple[str, ...] = ("gunicorn",)
 
     def render(self, secrets: Secrets) -> Mapping[str, File]:
-        values = {"service": self, "certificate": CERTIFICATE, "key": KEY, "site_root": SITE_ROOT}
-        files = {CONFIGURATION: File(template_beside(__file__, "nginx.conf", **values))}
+        paths = {"certificate": CERTIFICATE, "key": KEY, "authority": AUTHORITY, "site_root": SITE_ROOT}
+        values = {"service": self, "upstream_name": CERTIFIED_NAME, "status_port": STATUS_PORT}
+        files = {CONFIGURATION: File(template_beside(__file__, "nginx.conf", **values, **paths))}
         if self.tls:
             pair = secrets.certificate(self.server_name)
             files[CERTIFICATE] = File(pair.certificate)
             files[KEY] = File(pair.key, mode=0o600, secret=True)
+        if self.upstream_tls:
+            files[AUTHORITY] = File(secrets.authority)
         return files
 
     def trees(self) -> Mapping[str, Tree]:

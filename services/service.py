@@ -81,6 +81,10 @@ class Service:
     interpreter_at: ClassVar[str | None] = None
     #: Exists once `prepare` has been done; it is not done twice.
     prepared_mark: ClassVar[str | None] = None
+    #: What its process finds in its environment; never a secret, which `ps e` would show.
+    environment: ClassVar[Mapping[str, str]] = {}
+    #: Its command ends by itself and leaves its effect in the kernel (systemd: Type=oneshot).
+    oneshot: ClassVar[bool] = False
     #: Daemons (by name, on any host) that must be ready before this one starts.
     after: tuple[str, ...] = ()
 
@@ -110,11 +114,18 @@ class Service:
     @property
     def program(self) -> str:
         """The executable that must be installed."""
-        return self.command[0]
+        command = self.command
+        return command[command.index("--") + 1] if command[0] == "setpriv" else command[0]
 
     def ready(self, host: Host) -> bool:
         """One attempt to get an answer in the daemon's own protocol. May raise OSError: not yet."""
         raise NotImplementedError
+
+
+def as_user(user: str, *command: str) -> tuple[str, ...]:
+    """The command line that becomes `command` as `user`, as a unit's User= would; the pid stays the same."""
+    privileges = (f"--reuid={user}", f"--regid={user}", "--init-groups", "--no-new-privs")
+    return ("setpriv", *privileges, "--", *command)
 
 
 def template(path: Path, **values: Any) -> str:

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from services import alertmanager, prometheus
 from services.haproxy import STATS_PORT
 from topologies import relay
 from topologies.host import SHARED, EmulatedHost
@@ -22,6 +23,7 @@ from topologies.waiting import CannotEmulate, wait_until
 
 PYTHON = f"{SHARED}/venv/bin/python"
 RELAY = f"{SHARED}/code/topologies/relay.py"
+_DASHBOARDS = {"prometheus": prometheus.PORT, "alertmanager": alertmanager.PORT}
 _SITE = {"https": (443, 8443), "http": (80, 8080)}  # scheme → port inside, port outside
 
 
@@ -38,14 +40,19 @@ class Forward:
 
 
 def interfaces_of(stage: Stage) -> tuple[Forward, ...]:
-    """The site, as client1 sees it, and the statistics page of every HAProxy."""
+    """The site, as client1 sees it, the statistics page of every HAProxy, and the dashboards of the monitor."""
     inside, outside = _SITE[stage.scheme]
     site = Forward("site", stage.scheme, outside, stage.clients[0], stage.site_addresses[0], inside)
     statistics = (
         Forward(f"haproxy on {balancer}", "http", STATS_PORT, balancer, "127.0.0.1", STATS_PORT)
         for balancer in stage.hosts_of("haproxy")
     )
-    return (site, *statistics)
+    dashboards = (
+        Forward(daemon, "http", port, monitor, "127.0.0.1", port)
+        for daemon, port in _DASHBOARDS.items()
+        for monitor in stage.hosts_of(daemon)
+    )
+    return (site, *statistics, *dashboards)
 
 
 @contextlib.contextmanager

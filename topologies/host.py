@@ -1,6 +1,7 @@
 """A virtual host: its own network, file systems, name and budget. What runs on it sees an ordinary Debian.
 
     /etc, /var    copy-on-write over the machine's (what is written here, stays here)
+    /var/log/daemons   what each daemon writes to its standard output, as journald would keep it
     /run, /tmp    fresh; /root and /home empty; everything else read-only
     resolver      the emulated DNS
     budget        one cgroup: CPU quota and memory limit
@@ -32,12 +33,13 @@ from topologies.waiting import CommandFailed
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TRUST_STORE = "/etc/ssl/certs/ca-certificates.crt"
 AUTHORITY = "/etc/ssl/certs/testbed-ca.pem"
+DAEMON_LOGS = "/var/log/daemons"
 SHARED = "/run/testbed"  # where the project's code and the results appear inside every host
 
 # Runs in the host's fresh mount namespace. The new /run is made ready aside, because results and code may lie
 # below the directories that the later mounts hide; then it moves into place.
 _MOUNTS = r"""
-aside=$1 code=$2 venv=$3 results=$4
+aside=$1 code=$2 venv=$3 results=$4 name=$5
 mkdir -p "$aside/etc" "$aside/etc.work" "$aside/var" "$aside/var.work" "$aside/run"
 mount -n -t tmpfs -o mode=0755 tmpfs "$aside/run"
 mkdir -p "$aside/run/testbed/code" "$aside/run/testbed/venv" "$aside/run/testbed/results" "$aside/run/lock"
@@ -48,6 +50,8 @@ mount -n -o remount,bind,ro "$aside/run/testbed/venv"
 mount -n --bind "$results" "$aside/run/testbed/results"
 mount -n -t overlay overlay -o "lowerdir=/etc,upperdir=$aside/etc,workdir=$aside/etc.work" /etc
 mount -n -t overlay overlay -o "lowerdir=/var,upperdir=$aside/var,workdir=$aside/var.work" /var
+mkdir -p /var/log/daemons "$results/hosts/$name"
+mount -n --bind "$results/hosts/$name" /var/log/daemons
 mount -n -t tmpfs -o mode=1777 tmpfs /tmp
 for private in /root /home; do [ -d "$private" ] && mount -n -t tmpfs -o mode=0755 tmpfs "$private"; done
 mount -n --move "$aside/run" /run
@@ -88,8 +92,8 @@ class EmulatedHost(Node):  # type: ignore[misc]  # mininet has no types
         """Give the host its file systems, name, resolver, trusted CA and budget. Raises CommandFailed."""
         self.surroundings, self.group = surroundings, group
         s = surroundings
-        script = ["sh", "-eu", "-c", _MOUNTS, "sh", str(s.aside), str(s.code), str(s.venv), str(s.results)]
-        self.run([*script], wd=None)
+        paths = [str(path) for path in (s.aside, s.code, s.venv, s.results)]
+        self.run(["sh", "-eu", "-c", _MOUNTS, "sh", *paths, self.name], wd=None)
         self.run(["hostname", self.name])
         self.put("/etc/hostname", File(f"{self.name}\n"))
         self.put("/etc/hosts", File(f"127.0.0.1 localhost {self.name}\n"))

@@ -11,26 +11,35 @@ Nothing here starts anything; topologies.testbed makes it real.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from mininet.topo import Topo
 
 from services.service import Service
+from topologies.flows import Flow, Protocol
 
 #: Segment → its network. They exist only inside the capsule.
 NETWORKS = {"public": "8.8.8.0/24", "app": "10.0.1.0/24", "data": "10.0.2.0/24", "monitoring": "10.0.9.0/24"}
 #: What the prober and Locust need at the rates of an outage measurement. Their group also goes before all
 #: others when a processor is short, and the prober's own lateness says whether that was enough.
 GENERATOR_CORES = 0.6
+#: What Prometheus, Alertmanager and the log store need; where there is no monitoring host, nothing is kept back.
+MONITOR_CORES = 0.1
+LAYERS = ("lb", "web", "database")
 Size = Literal["small", "large"]
 WEIGHTS: dict[str, int] = {"small": 1, "large": 2}
+_SWITCHES = {
+    "tls": "TLS to switch off", "reencrypt": "TLS behind a load balancer", "agents": "monitoring agents",
+    "firewalls_off": "firewall", "balance": "load balancer whose algorithm could be chosen",
+}  # fmt: skip
 DOMAIN = "www.foobar.com"
 RESOLVER = "8.8.8.53"
 
 
 class BadSettings(ValueError):
-    """Raised for sizes or timers that no stage can have; the message names the option."""
+    """Raised for sizes, timers or switches that the stage cannot have; the message names the option."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,16 @@ class Settings:
     check_fall: int = 3
     check_rise: int = 2
     link_mbit: float | None = None  # None: as fast as the machine's virtual links are
+    balance: Literal["roundrobin", "leastconn", "source"] = "roundrobin"
+    tls: bool = True
+    reencrypt: bool = False  # TLS behind the load balancer, too, on every hop
+    agents: bool = True  # exporters and log shipping on the hosts of every layer
+    firewalls_off: tuple[str, ...] = ()  # layers
+    flows: tuple[Flow, ...] = ()  # declared beside those of the stage
+    scrape_interval_s: float = 2.0
+    evaluation_interval_s: float = 2.0
+    alert_for_s: float = 4.0
+    dns_ttl_s: int = 30
 
     def __post_init__(self) -> None:
         def need(condition: bool, message: str) -> None:
@@ -82,6 +101,25 @@ class Settings:
             self.link_mbit is None or 0.1 <= self.link_mbit <= 1000,
             f"link rate {self.link_mbit} Mbit/s: 0.1 to 1000 (above it, Mininet shapes nothing)",
         )
+        need(
+            self.balance in ("roundrobin", "leastconn", "source"),
+            f"balance {self.balance!r}: roundrobin, leastconn or source",
+        )
+        for layer in self.firewalls_off:
+            need(layer in LAYERS, f"firewall {layer!r}: {', '.join(LAYERS)}")
+        need(self.tls or not self.reencrypt, "reencrypt: there is nothing to encrypt again without TLS")
+        for what, interval_s in (
+            ("scrape interval", self.scrape_interval_s), ("evaluation interval", self.evaluation_interval_s)
+        ):  # fmt: skip
+            need(
+                1 <= interval_s <= 300 and interval_s == int(interval_s),
+                f"{what} {interval_s:g} s: whole seconds, 1 to 300",
+            )
+        need(
+            0 <= self.alert_for_s <= 3600 and self.alert_for_s == int(self.alert_for_s),
+            f"alert for {self.alert_for_s:g} s: whole seconds, 0 to 3600",
+        )
+        need(0 <= self.dns_ttl_s <= 86400, f"dns ttl {self.dns_ttl_s} s: 0 to 86400")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -91,17 +129,6 @@ class Settings:
         return tuple(f.name for f in fields(cls))
 
 
-@dataclass(frozen=True)
-class Flow:
-    """Who may speak to whom, and why: `source` and `destination` are host names."""
-
-    source: str
-    destination: str
-    protocol: Literal["tcp", "udp", "vrrp"]
-    port: int | None
-    purpose: str
-
-
 class Stage(Topo):  # type: ignore[misc]  # mininet has no types
     """Base of all stages: the vocabulary they declare themselves in."""
 
@@ -109,7 +136,9 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
     title: ClassVar[str]
     #: Addresses a client may use for the site, in the order of the A records.
     site_addresses: tuple[str, ...] = ()
-    scheme: ClassVar[str] = "https"
+    scheme: str = "https"
+    #: Which of the classroom's switches it has: tls, reencrypt, agents, firewalls_off, balance.
+    offers: ClassVar[frozenset[str]] = frozenset()
     #: What the failover experiment breaks when nobody says otherwise.
     default_target: ClassVar[str]
 
@@ -117,10 +146,14 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
         self.settings = settings or Settings()
         self.flows: list[Flow] = []
         self.addresses: dict[str, dict[str, str]] = {}  # host → segment → address
-        self.roles: dict[str, str] = {}  # host → server, client, dns
+        self.roles: dict[str, str] = {}  # host → server, client, dns, monitor
+        self.layers: dict[str, tuple[str, ...]] = {}  # layer → its hosts, for firewalls and monitoring
         self.declared: dict[str, tuple[Service, ...]] = {}
         self._instances: dict[str, Size] = {}
-        super().__init__()
+        self._require_switches()
+        super().__init__()  # calls build()
+        self._declare_further_flows()
+        self._raise_firewalls()
 
     # -- the vocabulary --------------------------------------------------------------------------------------
 
@@ -139,19 +172,34 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
         """A host that only answers DNS; small, but never short of CPU."""
         self._host(name, on, services, "dns")
 
+    def monitor(self, name: str, on: dict[str, str], services: tuple[Service, ...]) -> None:
+        """A host that watches the others, with a small budget of its own."""
+        self._host(name, on, services, "monitor")
+
     def client(self, name: str, on: dict[str, str]) -> None:
         """A host that asks: no daemon, no budget but the generator's own core."""
         self._host(name, on, (), "client")
 
     def flow(
-        self,
-        source: str,
-        destination: str,
-        protocol: Literal["tcp", "udp", "vrrp"],
-        port: int | None,
-        purpose: str,
+        self, source: str, destination: str, protocol: Protocol, port: int | None, purpose: str
     ) -> None:
         self.flows.append(Flow(source, destination, protocol, port, purpose))
+
+    def everybody(
+        self, segment: str, destination: str, protocol: Protocol, port: int, purpose: str
+    ) -> None:
+        """A flow from every other host on the segment: what is offered to the public."""
+        for source in self._others_on(segment, destination):
+            self.flow(source, destination, protocol, port, purpose)
+
+    def layer(self, name: str, hosts: Iterable[str]) -> None:
+        """Hosts behind one firewall: once all flows are declared, each gets the rules that follow from them."""
+        self.layers[name] = tuple(hosts)
+
+    def add(self, host: str, *services: Service) -> None:
+        """More services on a host that is declared already."""
+        self.declared[host] += services
+        self.setNodeInfo(host, {**self.nodeInfo(host), "services": self.declared[host]})
 
     def _host(self, name: str, on: dict[str, str], services: tuple[Service, ...], role: str) -> None:
         self.addresses[name], self.declared[name], self.roles[name] = on, services, role
@@ -160,7 +208,7 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
         for segment, address in on.items():
             prefix = NETWORKS[segment].partition("/")[2]
             self.addLink(
-                name, segment, intfName1=interface(name, segment), intfName2=f"{segment}-{name}",
+                name, segment, intfName1=interface(name, segment), intfName2=switch_port(segment, name),
                 params1={"ip": f"{address}/{prefix}"},
             )  # fmt: skip
 
@@ -171,11 +219,57 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
         if self.settings.server_cores is not None:
             return self.settings.server_cores
         weights = {name: WEIGHTS[size] for name, size in self._instances.items()}
-        return min(1.0, (machine_cores - GENERATOR_CORES) * weights[server] / sum(weights.values()))
+        kept_back = GENERATOR_CORES + MONITOR_CORES * len(self.monitors)
+        return min(1.0, (machine_cores - kept_back) * weights[server] / sum(weights.values()))
+
+    def path(self, flow: Flow) -> tuple[str, str, str] | None:
+        """(segment, source's address, destination's address) of the first network both are on, if any.
+
+        Measured traffic never takes the monitoring network where there is another.
+        """
+        there = self.addresses[flow.destination]
+        for segment in NETWORKS:
+            if segment in there and segment in self.addresses[flow.source]:
+                return segment, self.addresses[flow.source][segment], there[segment]
+        return None
+
+    def _declare_further_flows(self) -> None:
+        """Those of the settings. Raises BadSettings for hosts that are not there, or share no network."""
+        for flow in self.settings.flows:
+            for host in (flow.source, flow.destination):
+                if host not in self.addresses:
+                    there = ", ".join(self.addresses)
+                    raise BadSettings(f"flow {flow}: stage {self.number} has no {host}; it has {there}")
+            if self.path(flow) is None:
+                raise BadSettings(f"flow {flow}: {flow.source} and {flow.destination} share no network")
+            self.flows.append(flow)
+
+    def _raise_firewalls(self) -> None:
+        # Imported here: the firewalls are made of a declared stage, and so know this module.
+        from topologies import firewalls
+
+        for layer, hosts in self.layers.items():
+            if layer not in self.settings.firewalls_off:
+                for host in hosts:
+                    self.add(host, *firewalls.services_of(self, layer, host))
+
+    def _others_on(self, segment: str, host: str) -> list[str]:
+        return [name for name, on in self.addresses.items() if segment in on and name != host]
+
+    def _require_switches(self) -> None:
+        """Raises BadSettings for a switch that this stage does not have."""
+        default = Settings()
+        for switch in ("tls", "reencrypt", "agents", "firewalls_off", "balance"):
+            if getattr(self.settings, switch) != getattr(default, switch) and switch not in self.offers:
+                raise BadSettings(f"stage {self.number} has no {_SWITCHES[switch]}")
 
     @property
     def servers(self) -> list[str]:
         return [host for host, role in self.roles.items() if role == "server"]
+
+    @property
+    def monitors(self) -> list[str]:
+        return [host for host, role in self.roles.items() if role == "monitor"]
 
     @property
     def clients(self) -> list[str]:
@@ -195,3 +289,8 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
 def interface(host: str, segment: str) -> str:
     """The name of `host`'s interface on `segment`; Linux allows 15 characters."""
     return f"{host}-{segment}"[:15]
+
+
+def switch_port(segment: str, host: str) -> str:
+    """The name of the switch's end of that link; the host's name is kept whole."""
+    return f"{segment[: 14 - len(host)]}-{host}"

@@ -32,6 +32,7 @@ class Stage0(Stage):
     number: ClassVar[str] = "0"
     title: ClassVar[str] = "simple: one server"
     default_target: ClassVar[str] = "server1"
+    offers: ClassVar[frozenset[str]] = frozenset({"tls"})
 
     def build(self) -> None:
         settings: Settings = self.settings
@@ -40,7 +41,7 @@ class Stage0(Stage):
         gunicorn = "unix:/run/gunicorn/gunicorn.sock" if unix else "127.0.0.1:8000"
 
         self.segment("public")
-        self.resolver("dns1", {"public": RESOLVER}, services=(Named(listen=RESOLVER, addresses=(address,)),))
+        self.resolver("dns1", {"public": RESOLVER}, services=(Named(listen=RESOLVER, addresses=(address,), ttl_s=settings.dns_ttl_s),))
         self.server(
             "server1",
             {"public": address},
@@ -53,18 +54,19 @@ class Stage0(Stage):
                 Gunicorn(
                     host_name="server1", bind=gunicorn, database=SOCKET if unix else "127.0.0.1", workers=2
                 ),
-                Nginx(host_name="server1", listen=address, upstreams=(gunicorn,), tls=True),
+                Nginx(host_name="server1", listen=address, upstreams=(gunicorn,), tls=settings.tls),
             ),
         )
         self.client("client1", {"public": "8.8.8.101"})
         self.client("client2", {"public": "8.8.8.102"})
 
         self.site_addresses = (address,)
-        for client in self.clients:
-            self.flow(client, "dns1", "udp", 53, "names")
-            self.flow(client, "dns1", "tcp", 53, "names, long answers")
-            self.flow(client, "server1", "tcp", 443, "the site")
-            self.flow(client, "server1", "tcp", 80, "redirect to https")
+        self.scheme = "https" if settings.tls else "http"
+        self.everybody("public", "dns1", "udp", 53, "names")
+        self.everybody("public", "dns1", "tcp", 53, "names, long answers")
+        if settings.tls:
+            self.everybody("public", "server1", "tcp", 443, "the site")
+        self.everybody("public", "server1", "tcp", 80, "redirect to https" if settings.tls else "the site")
 
 
 topos = {"stage0": Stage0}

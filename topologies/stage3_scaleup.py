@@ -15,6 +15,11 @@
     ───────────────────────────────────┬─────────────────┴─────────────┴──── data 10.0.2.0/24
                                   db1 10.0.2.41
                                       MySQL
+    lb1 .11   lb2 .12   web1 .21   web2 .22   app1 .31   app2 .32   db1 .41   monitor1 .51
+    ───┴─────────┴──────────┴──────────┴──────────┴──────────┴─────────┴─────────┴──── monitoring 10.0.9.0/24
+
+Firewalls: "lb" on the balancers, "web" on web and application servers, "database" on db1. On each of these hosts
+node exporter, the daemon's exporter, rsyslog; on monitor1 Prometheus, Alertmanager and every log.
 
 Active-active: each balancer is master of one virtual address and standby for the other (crossed VIPs), and
 two A records send clients to both. Active-passive: one address, one record, lb2 only waits.
@@ -30,9 +35,11 @@ from services.keepalived import Keepalived, VirtualAddress
 from services.mysql import MySQL
 from services.named import Named
 from services.nginx import Nginx
+from topologies.monitoring import watch_over
 from topologies.stage import RESOLVER, Settings, Stage, interface
 
 VIPS = ("8.8.8.8", "8.8.8.9")
+DATABASE = "10.0.2.41"
 
 
 class Stage3(Stage):
@@ -41,6 +48,7 @@ class Stage3(Stage):
     number: ClassVar[str] = "3"
     title: ClassVar[str] = "scale-up: a load balancer cluster and split roles"
     default_target: ClassVar[str] = "lb1"
+    offers: ClassVar[frozenset[str]] = frozenset({"tls", "reencrypt", "agents", "firewalls_off", "balance"})
 
     def build(self) -> None:
         settings: Settings = self.settings
@@ -53,22 +61,30 @@ class Stage3(Stage):
         }
         active_active = settings.mode == "active-active" and settings.balancers > 1
         self.site_addresses = VIPS if active_active else VIPS[:1]
+        self.scheme = "https" if settings.tls else "http"
+        behind = 443 if settings.reencrypt else 80
 
-        for segment in ("public", "app", "data"):
+        for segment in ("public", "app", "data", "monitoring"):
             self.segment(segment)
 
         self.resolver(
-            "dns1", {"public": RESOLVER}, services=(Named(listen=RESOLVER, addresses=self.site_addresses),)
-        )
+            "dns1", {"public": RESOLVER},
+            services=(Named(listen=RESOLVER, addresses=self.site_addresses, ttl_s=settings.dns_ttl_s),),
+        )  # fmt: skip
         for number, (name, (public, inner)) in enumerate(balancers.items()):
             self.server(
                 name,
-                {"public": public, "app": inner},
+                {"public": public, "app": inner, "monitoring": f"10.0.9.{11 + number}"},
                 services=(
                     HAProxy(
                         host_name=name,
-                        addresses=self.site_addresses,
-                        backends=tuple((web, address, 80) for web, address in webs.items()),
+                        # Its own address, too: an operator asks one balancer, whoever holds the virtual ones.
+                        addresses=(*self.site_addresses, public),
+                        backends=tuple((web, address, behind) for web, address in webs.items()),
+                        balance=settings.balance,
+                        tls=settings.tls,
+                        backend_tls=settings.reencrypt,
+                        metrics_address=f"10.0.9.{11 + number}" if settings.agents else None,
                         check_inter_s=settings.check_inter_s,
                         check_fall=settings.check_fall,
                         check_rise=settings.check_rise,
@@ -91,28 +107,55 @@ class Stage3(Stage):
             trusted = tuple(inner for _, inner in balancers.values())
             self.server(
                 name,
-                {"app": address},
+                {"app": address, "monitoring": address.replace("10.0.1.", "10.0.9.")},
                 services=(
-                    Nginx(host_name=name, listen=address, upstreams=upstreams, trusted_proxies=trusted),
+                    Nginx(
+                        host_name=name,
+                        listen=address,
+                        upstreams=upstreams,
+                        trusted_proxies=trusted,
+                        tls=settings.reencrypt,
+                        redirect=False,
+                        upstream_tls=settings.reencrypt,
+                        status=settings.agents,
+                    ),
                 ),
             )
         for name, (inner, data) in apps.items():
             self.server(
                 name,
-                {"app": inner, "data": data},
-                services=(Gunicorn(host_name=name, bind=f"{inner}:8000", database="10.0.2.41"),),
+                {"app": inner, "data": data, "monitoring": inner.replace("10.0.1.", "10.0.9.")},
+                services=(
+                    Gunicorn(
+                        host_name=name,
+                        bind=f"{inner}:8000",
+                        database=DATABASE,
+                        tls=settings.reencrypt,
+                        database_tls=settings.reencrypt,
+                    ),
+                ),
                 instance="large",  # Python
             )
         self.server(
             "db1",
-            {"data": "10.0.2.41"},
+            {"data": DATABASE, "monitoring": "10.0.9.41"},
             services=(
-                MySQL(host_name="db1", listen="10.0.2.41", clients=tuple(data for _, data in apps.values())),
+                MySQL(
+                    host_name="db1",
+                    listen=DATABASE,
+                    clients=tuple(data for _, data in apps.values()),
+                    tls=settings.reencrypt,
+                    exporter=settings.agents,
+                ),
             ),
         )
         self.client("client1", {"public": "8.8.8.101"})
         self.client("client2", {"public": "8.8.8.102"})
-        self._declare_flows(list(balancers), list(webs), list(apps))
+        self.layer("lb", balancers)
+        self.layer("web", (*webs, *apps))
+        self.layer("database", ["db1"])
+        self._declare_flows(behind)
+        watch_over(self, "monitor1", "10.0.9.51")
 
     def _virtual_address(self, which: int, address: str, balancer: int) -> VirtualAddress:
         """Balancer n is master of address n; the others are standbys, in order of their distance from it."""
@@ -125,19 +168,19 @@ class Stage3(Stage):
             state="MASTER" if distance == 0 else "BACKUP",
         )
 
-    def _declare_flows(self, balancers: list[str], webs: list[str], apps: list[str]) -> None:
-        for client in self.clients:
-            self.flow(client, "dns1", "udp", 53, "names")
-            self.flow(client, "dns1", "tcp", 53, "names, long answers")
-            for lb in balancers:
-                self.flow(client, lb, "tcp", 443, "the site")
-                self.flow(client, lb, "tcp", 80, "redirect to https")
+    def _declare_flows(self, behind: int) -> None:
+        balancers, webs, apps = (self.hosts_of(daemon) for daemon in ("haproxy", "nginx", "gunicorn"))
+        self.everybody("public", "dns1", "udp", 53, "names")
+        self.everybody("public", "dns1", "tcp", 53, "names, long answers")
         for lb in balancers:
+            if self.settings.tls:
+                self.everybody("public", lb, "tcp", 443, "the site")
+            self.everybody("public", lb, "tcp", 80, "redirect to https" if self.settings.tls else "the site")
             for other in balancers:
                 if other != lb:
                     self.flow(lb, other, "vrrp", None, "who holds which address")
             for web in webs:
-                self.flow(lb, web, "tcp", 80, "requests and health checks")
+                self.flow(lb, web, "tcp", behind, "requests and health checks")
         for web in webs:
             for app in apps:
                 self.flow(web, app, "tcp", 8000, "dynamic requests")

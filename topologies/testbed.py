@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from services.service import Service
 from topologies import capsule, cgroup
 from topologies.host import SHARED, EmulatedHost, Surroundings
 from topologies.process import Process
-from topologies.stage import NETWORKS, RESOLVER, Stage, interface
+from topologies.stage import MONITOR_CORES, NETWORKS, RESOLVER, Stage, interface, switch_port
 from topologies.waiting import DaemonDied, TestbedError, wait_until
 
 POWER_OFF_S = 0.3
@@ -43,6 +43,7 @@ class Daemon:
     host: EmulatedHost
     process: Process | None = None
     ready_after_s: float | None = None  # from its own start to its first good answer
+    done: bool = False  # a oneshot whose command ended well
 
     @property
     def name(self) -> str:
@@ -50,7 +51,7 @@ class Daemon:
 
     @property
     def alive(self) -> bool:
-        return self.process is not None and self.process.running
+        return self.done or (self.process is not None and self.process.running)
 
     @property
     def where(self) -> str:
@@ -59,18 +60,19 @@ class Daemon:
     @property
     def state(self) -> str:
         if self.process is None:
-            return "stopped"
+            return "in force" if self.done else "stopped"
         return "running" if self.process.running else f"exited {self.process.exit_status}"
 
     def facts(self) -> dict[str, Any]:
         """For `ps`: the pid inside the capsule, when it started, and whether it was stopped on purpose."""
         p = self.process
         if p is None:
-            return {"pid": None, "started": None, "stopped": True}
+            return {"pid": None, "started": None, "stopped": not self.done, "oneshot": self.service.oneshot}
         return {
             "pid": p.pid,
             "started": capsule.start_ticks(p.pid) if p.running else None,
             "stopped": p.stopped,
+            "oneshot": False,
         }
 
 
@@ -162,7 +164,8 @@ class Testbed:
     def _furnish(self) -> None:
         def furnish(host: EmulatedHost) -> None:
             group = self._groups.group(host.name)
-            aside = capsule.LAYERS / host.name
+            # A second stage of the same run has another directory, and hosts of the same names.
+            aside = capsule.LAYERS / self.results.name / host.name
             host.furnish(
                 Surroundings(self._code, self._venv, self.results, aside),
                 group,
@@ -243,9 +246,13 @@ class Testbed:
         if not (service.prepared_mark and host.path(service.prepared_mark).exists()):
             for line in service.prepare():
                 host.run(line, timeout_s=service.ready_timeout_s)
+        if service.oneshot:
+            host.run(service.command, timeout_s=service.ready_timeout_s)
+            daemon.done, daemon.ready_after_s = True, time.monotonic() - start
+            return
         if daemon.process is not None:
             self._clear_runtime(daemon)
-        daemon.process = host.spawn(service.name, service.command)
+        daemon.process = host.spawn(service.name, service.command, service.environment)
         process = daemon.process
         self._say(f"waiting for {daemon.where}")
 
@@ -255,6 +262,33 @@ class Testbed:
 
         wait_until(answers, timeout_s=service.ready_timeout_s, what=f"{daemon.where} to answer")
         daemon.ready_after_s = time.monotonic() - start
+
+    @contextlib.contextmanager
+    def reconfigured(self, daemon: Daemon, other: Service) -> Iterator[None]:
+        """`daemon` with another configuration during the block, without a restart: checked, put, reloaded.
+
+        Raises CommandFailed when its own checker refuses the configuration, NotReady when it does not answer
+        with it; what it had before is back in force afterwards.
+        """
+        try:
+            self._reload(daemon, other)
+            yield
+        finally:
+            self._reload(daemon, daemon.service)
+
+    def _reload(self, daemon: Daemon, service: Service) -> None:
+        for inside, file in service.render(self.secrets).items():
+            daemon.host.put(inside, file)
+        for line in service.check():
+            daemon.host.run(line, timeout_s=30.0)
+        if daemon.process is None or service.reload_signal is None:
+            raise TestbedError(f"{daemon.where} cannot be reloaded")
+        daemon.process.assert_running()
+        daemon.process.send_signal(service.reload_signal)
+        wait_until(
+            lambda: service.ready(daemon.host), timeout_s=service.ready_timeout_s,
+            what=f"{daemon.where} to answer with its new configuration",
+        )  # fmt: skip
 
     def _clear_runtime(self, daemon: Daemon) -> None:
         """Empty its directories below /run, as systemd does: a stale pid file may name another process."""
@@ -293,9 +327,10 @@ class Testbed:
     def assert_healthy(self) -> None:
         """Every daemon runs and answers. Raises DaemonDied or NotReady."""
         for daemon in self.daemons:
-            if daemon.process is None:
+            if daemon.process is None and not daemon.done:
                 raise DaemonDied(f"{daemon.where} is not running")
-            daemon.process.assert_running()
+            if daemon.process is not None:
+                daemon.process.assert_running()
         _all_of(
             _in_parallel(
                 lambda d: wait_until(
@@ -315,7 +350,7 @@ class Testbed:
         self._switch_ports("up", host, segments)
 
     def _switch_ports(self, state: str, host: str, segments: Iterable[str]) -> None:
-        batch = "".join(f"link set dev {segment}-{host} {state}\n" for segment in segments)
+        batch = "".join(f"link set dev {switch_port(segment, host)} {state}\n" for segment in segments)
         done = subprocess.run(
             ["ip", "-batch", "-"], input=batch, capture_output=True, text=True, timeout=10, check=False
         )
@@ -340,6 +375,9 @@ class Testbed:
                 continue
             if self.stage.roles[name] == "server":
                 group.limit_cpu(self.stage.cores_of(name, os.cpu_count() or 1))
+                group.limit_memory(self.stage.settings.server_memory_mb)
+            elif self.stage.roles[name] == "monitor":
+                group.limit_cpu(MONITOR_CORES)
                 group.limit_memory(self.stage.settings.server_memory_mb)
             elif self.stage.roles[name] == "client":
                 group.prefer()

@@ -107,7 +107,7 @@ class Fault(ABC):
 
 def daemon_of(target: Target, stage: Stage, fault: str) -> Target:
     """`target` with its daemon: the one named, else the host's first. Raises BadTarget."""
-    there = [service.name for service in stage.declared[target.host]]
+    there = [service.name for service in stage.declared[target.host] if not service.oneshot]
     if target.part is None and there:
         return Target(target.host, there[0])
     if target.part not in there:

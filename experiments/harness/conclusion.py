@@ -5,29 +5,16 @@ Moments ─► Trial ─► Claim ─► Report ─► result.json · events.csv
 
 from __future__ import annotations
 
-import json
-import os
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from experiments.harness import outages, verdict
+from experiments.harness import outages, publication, verdict
 from experiments.harness.generators import load_samples
-from experiments.harness.model import (
-    EXIT_INTERRUPTED,
-    EXIT_OF,
-    Claim,
-    Event,
-    Prediction,
-    Report,
-    StreamResult,
-    Trial,
-    Verdict,
-)
+from experiments.harness.model import Claim, Event, Prediction, Report, StreamResult, Trial, Verdict
 from experiments.harness.progress import Progress
-from experiments.harness.run import Run, provenance
+from experiments.harness.report import render_report
+from experiments.harness.run import Run
 from experiments.harness.trials import (
     HEADLINE,
     LATENESS_LIMIT_MS,
@@ -41,6 +28,9 @@ from loadtests.probes import Probe
 from topologies.stage import Stage
 from topologies.testbed import Testbed
 from topologies.waiting import TestbedError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Conclusion:
@@ -57,7 +47,7 @@ class Conclusion:
     ) -> None:
         self._experiment, self._run, self._stage, self._chosen = experiment, run, stage, chosen
         self._claim, self._period_s = claim, period_s
-        self._provenance = provenance(run, {**stage.settings.as_dict(), **_plain(vars(chosen))})
+        self._provenance = publication.origin(run, stage, chosen)
         self.prober: dict[str, Any] = {}
         self._trials: list[Trial] = []
         self._probes: list[Probe] = []
@@ -103,28 +93,25 @@ class Conclusion:
 
     def publish(self, events: Sequence[Event], testbed: Testbed, progress: Progress) -> int:
         """Write everything and print the verdict; returns the exit code."""
-        with progress.waiting("drawing the report"):
-            report = self._report(events, testbed)
-            document = self._document(report, testbed)
-            self._run.write_json("result.json", document)
-            self._run.write_events(events)
-            _requests_beside_the_rest(self._run.directory)
-            if self._trials:
-                self._draw(report)
-        print(json.dumps(document, indent=2) if self._chosen.json else self._terminal(report), flush=True)
-        return EXIT_INTERRUPTED if self._interrupted else EXIT_OF[report.verdict]
+        report = self._report(events)
+        document = publication.document_of(
+            report, {"trials": [_trial_row(t) for t in report.trials]}, testbed, self._run
+        )
+        return publication.publish(
+            self._run, report, document, lambda: self._draw(report), progress,
+            as_json=self._chosen.json, interrupted=self._interrupted,
+        )  # fmt: skip
 
-    def _report(self, events: Sequence[Event], testbed: Testbed) -> Report:
+    def _report(self, events: Sequence[Event]) -> Report:
         claims = self._claims(events)
         fidelity = self._fidelity()
         reached = verdict.overall(claims) if self._cut_short is None else "inconclusive"
-        top = self._run.directory
-        configs = sorted(str(p.relative_to(top)) for p in top.glob("hosts/*/etc/**/*") if p.is_file())
         return Report(
             experiment=self._experiment, stage=self._stage.number, stage_title=self._stage.title,
             verdict=reached, headline=self._headline(claims, reached), claims=claims,
             trials=tuple(self._trials), events=tuple(events), fidelity=fidelity, run=self._provenance,
-            period_s=self._period_s, slo_s=0.5, diagram=self._stage.picture, configs=tuple(configs),
+            period_s=self._period_s, slo_s=0.5, diagram=self._stage.picture,
+            configs=publication.configs_in(self._run.directory),
         )  # fmt: skip
 
     def _claims(self, events: Sequence[Event]) -> tuple[Claim, ...]:
@@ -173,41 +160,24 @@ class Conclusion:
             "prober": self.prober,
         }
 
-    def _document(self, report: Report, testbed: Testbed) -> dict[str, Any]:
-        """result.json, schema 1."""
-        daemons = [d for d in testbed.daemons if d.ready_after_s is not None]
-        return {
-            "schema": 1, "experiment": report.experiment, "stage": report.stage, "verdict": report.verdict,
-            "headline": report.headline, "claims": [_claim_row(c) for c in report.claims],
-            "trials": [_trial_row(t) for t in report.trials], "fidelity": report.fidelity,
-            "timings_s": {
-                **{name: round(value, 4) for name, value in testbed.timings.items()},
-                "ready": {d.where: round(d.ready_after_s or 0.0, 4) for d in daemons},
-            },
-            "run": report.run, "results_dir": _shown(self._run.directory),
-        }  # fmt: skip
-
     def _draw(self, report: Report) -> None:
+        figures = self._figures(report) if report.trials else {}
+        svgs = publication.save_figures(self._run, figures)
+        self._run.write_text("report.html", render_report(report, svgs))
+
+    def _figures(self, report: Report) -> dict[str, Figure]:
         # Imported late: matplotlib takes a second that a usage error should not wait for.
         from experiments.harness import charts
-        from experiments.harness.report import render_report
 
         load, shown = load_samples(self._run.directory), representative(report.trials)
         mine = [p for p in self._probes if shown.start_s <= p.due_s < shown.end_s]
-        figures = {
+        return {
             "failover": charts.draw_failover(
                 shown, mine, report.events, load, self._period_s, slo_s=report.slo_s
             ),
             "trials": charts.draw_trials(report.trials),
             "classroom": charts.draw_classroom(shown, mine, load),
         }
-        for name, figure in figures.items():
-            charts.save(figure, self._run.directory / name)
-        svgs = {name: (self._run.directory / f"{name}.svg").read_text() for name in figures}
-        self._run.write_text("report.html", render_report(report, svgs))
-
-    def _terminal(self, report: Report) -> str:
-        return f"{report.headline}\n{_shown(self._run.directory)}/report.html"
 
 
 # -- words and rows ----------------------------------------------------------------------------------
@@ -274,14 +244,6 @@ def representative(trials: Sequence[Trial]) -> Trial:
     return sorted(counted, key=lasted)[(len(counted) - 1) // 2]
 
 
-def _claim_row(c: Claim) -> dict[str, Any]:
-    return {
-        "id": c.id, "sentence": c.sentence,
-        "predicted": {"low": c.predicted_low, "high": c.predicted_high, "unit": c.measured.unit},
-        "measured": asdict(c.measured), "verdict": c.verdict, "reason": c.reason,
-    }  # fmt: skip
-
-
 def _trial_row(t: Trial) -> dict[str, Any]:
     return {
         "number": t.number, "fault": t.fault, "target": t.target,
@@ -301,24 +263,3 @@ def _stream_row(s: StreamResult) -> dict[str, Any]:
         "outage_upper_s": 0.0 if o is None else o.upper_s, "recovered": o is None or o.recovered,
         "sent": s.sent, "lost": s.lost, "errors": s.errors,
     }  # fmt: skip
-
-
-def _requests_beside_the_rest(directory: Path) -> None:
-    requests = directory / "locust" / "requests.csv"
-    if requests.exists():
-        requests.rename(directory / "requests.csv")
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """The command line's values that JSON can carry, without where results go (the result says that)."""
-    return {
-        k: v
-        for k, v in values.items()
-        if isinstance(v, str | int | float | bool | None) and k not in ("results",)
-    }
-
-
-def _shown(directory: Path) -> str:
-    """As the user would type it: relative where that is shorter."""
-    relative = os.path.relpath(directory)
-    return relative if not relative.startswith("..") else str(directory)

@@ -1,6 +1,7 @@
 """What a run says: a prediction, a measurement, a verdict. Plain values; nothing here does I/O.
 
 Prediction ──► Trial, Trial, Trial ──► Measured ──► Claim (held · deviated · inconclusive)
+or, where nothing is broken:            Claim, Control, Table, Picture
 """
 
 from __future__ import annotations
@@ -123,6 +124,39 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Control:
+    """A deliberately wrong configuration, which the same experiment must show as deviating.
+
+    One that does not deviate says nothing about the design: it says that the instrument sees nothing.
+    """
+
+    name: str  # "database firewall off"
+    expected: str  # "surplus openings towards db1"
+    deviated: bool
+    reason: str  # what was seen, one line with numbers
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; the first of a row names it. `marks`: one per row, or none at all."""
+
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marks: tuple[Verdict | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    title: str
+    name: str  # of its files, without suffix
+    caption: str
+    alt: str  # what is seen in it, for those who do not see it
+    svg: str
+
+
+@dataclass(frozen=True)
 class LoadSample:
     """One second as Locust reported it (its own statistics, closed loop)."""
 
@@ -148,7 +182,10 @@ class Report:
     events: tuple[Event, ...]
     fidelity: dict[str, Any]  # verdict, reasons, probe_lateness_p99_ms …
     run: dict[str, Any]  # id, argv, commit, dirty, versions, kernel, seed, parameters
-    period_s: float  # of the headline stream
-    slo_s: float
+    period_s: float = 0.0  # of the headline stream; it and slo_s matter only where there are trials
+    slo_s: float = 0.0
     diagram: str = ""  # the stage's ASCII picture
     configs: tuple[str, ...] = ()  # paths of rendered configurations relative to the run's directory
+    controls: tuple[Control, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()

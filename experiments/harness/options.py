@@ -13,7 +13,8 @@ from typing import NoReturn, TypeVar
 
 from experiments.harness.model import EXIT_USAGE
 from experiments.harness.run import CHECKOUT
-from topologies.stage import BadSettings, Settings, Stage
+from topologies.flows import BadFlow, parse_flow
+from topologies.stage import LAYERS, BadSettings, Settings, Stage
 from topologies.stages import STAGES
 
 Number = TypeVar("Number", int, float)
@@ -96,10 +97,42 @@ def add_sizes(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--link-mbit", type=float, default=None, metavar="X", help="rate of every link (default: unshaped)"
     )
+    p.add_argument(
+        "--balance", choices=("roundrobin", "leastconn", "source"), default=d.balance,
+        help="HAProxy's algorithm",
+    )  # fmt: skip
+    p.add_argument("--dns-ttl", type=int, default=d.dns_ttl_s, metavar="S", help="of the site's A records (30)")
+    _add_switches(p, d)
+
+
+def _add_switches(p: argparse.ArgumentParser, d: Settings) -> None:
+    """What the classroom takes away, adds or makes faster, on stages that have it."""
+    p.add_argument("--no-tls", action="store_true", help="plain HTTP to the site")
+    p.add_argument("--reencrypt", action="store_true", help="TLS on every hop behind the load balancer, too")
+    p.add_argument("--no-agents", action="store_true", help="no exporters and no log shipping")
+    p.add_argument(
+        "--firewall-off", action="append", default=[], metavar="LAYER",
+        help=f"no firewall on this layer: {', '.join(LAYERS)} (may be repeated)",
+    )  # fmt: skip
+    p.add_argument(
+        "--flow", action="append", default=[], metavar="FLOW",
+        help="one more declared flow, as in 'monitor1>db1:tcp/3306' (may be repeated)",
+    )  # fmt: skip
+    p.add_argument(
+        "--scrape-interval", type=float, default=d.scrape_interval_s, metavar="S", help="Prometheus (default 2)"
+    )
+    p.add_argument(
+        "--evaluation-interval", type=float, default=d.evaluation_interval_s, metavar="S",
+        help="of its alert rules (default 2)",
+    )  # fmt: skip
+    p.add_argument(
+        "--alert-for", type=float, default=d.alert_for_s, metavar="S",
+        help="how long a rule must hold before it alerts (default 4)",
+    )  # fmt: skip
 
 
 def stage_of(p: argparse.ArgumentParser, options: argparse.Namespace) -> Stage:
-    """The declared stage. Exits with 2 and one line for sizes that cannot be."""
+    """The declared stage. Exits with 2 and one line for sizes and switches that cannot be."""
     try:
         settings = Settings(
             mode=options.mode, wiring=options.wiring, balancers=options.balancers,
@@ -107,10 +140,15 @@ def stage_of(p: argparse.ArgumentParser, options: argparse.Namespace) -> Stage:
             server_cores=options.server_cores, server_memory_mb=options.server_memory,
             advert_int_s=options.advert_int, check_inter_s=options.check_inter,
             check_fall=options.check_fall, check_rise=options.check_rise, link_mbit=options.link_mbit,
+            balance=options.balance, tls=not options.no_tls, reencrypt=options.reencrypt,
+            agents=not options.no_agents, firewalls_off=tuple(options.firewall_off),
+            flows=tuple(parse_flow(text) for text in options.flow),
+            scrape_interval_s=options.scrape_interval, evaluation_interval_s=options.evaluation_interval,
+            alert_for_s=options.alert_for, dns_ttl_s=options.dns_ttl,
         )  # fmt: skip
-    except BadSettings as error:
+        return STAGES[options.stage](settings)
+    except (BadSettings, BadFlow) as error:
         p.error(str(error))
-    return STAGES[options.stage](settings)
 
 
 def number(kind: Callable[[str], Number], low: Number, high: Number) -> Callable[[str], Number]:

@@ -7,6 +7,7 @@ is a dash, or "> N s", with the reason; never a number.
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,17 @@ from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
-from experiments.harness.model import Claim, Outage, Prediction, Report, StreamResult, Trial, Verdict
+from experiments.harness.model import (
+    Claim,
+    Control,
+    Outage,
+    Prediction,
+    Report,
+    StreamResult,
+    Table,
+    Trial,
+    Verdict,
+)
 
 NOTHING = "–"
 SYMBOLS: dict[Verdict, str] = {"held": "✓", "deviated": "✗", "inconclusive": "?"}
@@ -30,13 +41,16 @@ UNITS = {"ms": "ms", "s": "s", "hz": "/s", "percent": "%", "mbit": "Mbit/s", "sh
 FIRST_OF_RUN = ("id", "argv", "commit", "dirty", "seed", "parameters", "versions", "kernel")
 
 
-def render_report(report: Report, svgs: Mapping[str, str], *, files: Sequence[str] = FILES) -> str:
-    """The whole page as text.
+def render_report(
+    report: Report, svgs: Mapping[str, str] | None = None, *, files: Sequence[str] = FILES
+) -> str:
+    """The whole page as text. Sections about trials appear only where there are trials.
 
-    `svgs`: SVG text by name. "trials" and "classroom" have their sections; every name that begins with
-    "failover" is shown, in order. A name that is missing is said to be missing. `files` and the report's
-    configs are linked by paths relative to the page.
+    `svgs`: SVG text of the trials' figures by name. "trials" and "classroom" have their sections; every name
+    that begins with "failover" is shown, in order. A name that is missing is said to be missing. `files` and
+    the report's configs are linked by paths relative to the page.
     """
+    svgs = svgs or {}
     checks = {k: v for k, v in report.fidelity.items() if k not in ("verdict", "reasons")}
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     environment = Environment(
@@ -47,6 +61,9 @@ def render_report(report: Report, svgs: Mapping[str, str], *, files: Sequence[st
         symbols=SYMBOLS,
         reasons=[str(r) for r in report.fidelity.get("reasons", ())],
         claims=[claim_row(c) for c in report.claims],
+        controls=[control_row(c) for c in report.controls],
+        tables=[(t, marked_rows(t)) for t in report.tables],
+        shown=[(p, data_uri(p.svg)) for p in report.pictures],
         predictions=predictions(report.trials),
         trials=[trial_row(t) for t in report.trials],
         streams=[row for t in report.trials for row in stream_rows(t)],
@@ -123,12 +140,33 @@ def claim_row(c: Claim) -> dict[str, str]:
             "verdict": c.verdict, "symbol": SYMBOLS[c.verdict], "reason": c.reason}  # fmt: skip
 
 
+def control_row(c: Control) -> dict[str, str]:
+    """A control is as it should be when it deviates."""
+    tone: Verdict = "held" if c.deviated else "deviated"
+    word = "deviated, as it must" if c.deviated else "did not deviate"
+    return {"name": c.name, "expected": c.expected, "reason": c.reason, "word": word,
+            "tone": tone, "symbol": SYMBOLS[tone]}  # fmt: skip
+
+
+def cell_text(value: object) -> str:
+    """A port has no thousands separator, a measurement no digits that mean nothing."""
+    if isinstance(value, float):
+        return number(value) if math.isfinite(value) else NOTHING
+    return value_text(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def marked_rows(t: Table) -> list[tuple[tuple[str, ...], Verdict | None]]:
+    return list(zip(t.rows, t.marks or [None] * len(t.rows), strict=True))
+
+
 def _measured(c: Claim, unit: str) -> str:
     m = c.measured
     if c.verdict == "inconclusive" or (m.median is None and m.low is None):
         return NOTHING
     if m.median is None:
         return f"> {number(m.low or 0.0)}{unit} (n = {m.n})"
+    if m.n == 1 and m.low is None and m.high is None:
+        return f"{number(m.median)}{unit}"  # counted or read once: there is nothing to be uncertain of
     interval = f" [{number(m.low)}–{number(m.high)}]" if m.low is not None and m.high is not None else ""
     return f"{number(m.median)}{unit}{interval} (n = {m.n})"
 

@@ -114,13 +114,15 @@ def facts(run: RunningCapsule) -> Facts:
 
 
 def daemon_state(told: Mapping[str, Any], stat: tuple[str, int] | None) -> str:
-    """running, paused, stopped (somebody asked for it) or dead (nobody did).
+    """running, paused, stopped (somebody asked for it), dead (nobody did), or in force: it needs no process.
 
     `told` is what the testbed wrote down; `stat` is the process's state letter and start time now, as in
     proc_pid_stat(5).
     """
     if told["stopped"]:
         return "stopped"
+    if told.get("oneshot"):
+        return "in force"
     if stat is None or stat[1] != told["started"] or stat[0] in "ZX":
         return "dead"
     return "paused" if stat[0] in "Tt" else "running"

@@ -10,7 +10,8 @@ from typing import Any
 from rich.text import Text
 
 from experiments.harness import options
-from experiments.harness.model import EXIT_USAGE
+from experiments.harness.model import EXIT_USAGE, Control
+from experiments.harness.report import control_row
 from experiments.harness.run import CHECKOUT
 from experiments.operate import attach, screen
 from experiments.operate.attach import Refused
@@ -84,6 +85,10 @@ def show(directory: Path, result: dict[str, Any]) -> None:
         out.print()
         columns = ("claim", "sentence", "predicted", "measured", "verdict")
         out.print(screen.table(columns, [_row(claim) for claim in result["claims"]]))
+    if result.get("controls"):
+        out.print()
+        columns = ("negative control", "must show", "seen", "result")
+        out.print(screen.table(columns, [_control(control) for control in result["controls"]]))
     reasons = result.get("fidelity", {}).get("reasons", ())
     for reason in reasons:
         out.print(f"fidelity: {reason}")
@@ -94,20 +99,33 @@ def show(directory: Path, result: dict[str, Any]) -> None:
 
 def _row(claim: dict[str, Any]) -> tuple[str, str, str, str, Text]:
     predicted, measured = claim["predicted"], claim["measured"]
-    seen = _number(measured["median"], measured["unit"])
-    if (measured.get("n") or 0) > 1:
-        seen += f" ({_range(measured['low'], measured['high'])}, n = {measured['n']})"
+    unit = measured["unit"]
+    seen = "–"
+    # What the run does not support is not shown; result.json has it for those who look for the reason.
+    if measured["median"] is not None and claim["verdict"] != "inconclusive":
+        seen = f"{_number(measured['median'], unit)} {unit}".rstrip()
+        if (measured.get("n") or 0) > 1:
+            seen += f" ({_range(measured['low'], measured['high'], unit)}, n = {measured['n']})"
+    foretold = _range(predicted["low"], predicted["high"], unit)
     return (
-        claim["id"], claim["sentence"], f"{_range(predicted['low'], predicted['high'])} {predicted['unit']}",
-        seen, screen.coloured(claim["verdict"]),
+        claim["id"], claim["sentence"], foretold if foretold == "–" else f"{foretold} {unit}".rstrip(), seen,
+        screen.coloured(claim["verdict"]),
     )  # fmt: skip
 
 
-def _range(low: float | None, high: float | None) -> str:
+def _control(control: dict[str, Any]) -> tuple[str, str, str, Text]:
+    row = control_row(Control(**control))
+    return row["name"], row["expected"], row["reason"], screen.coloured(row["tone"], row["word"])
+
+
+def _range(low: float | None, high: float | None, unit: str) -> str:
     if high is None:
         return "–" if low is None else f"at least {low:.3g}"
-    return f"{high:.3f}" if low is None or low == high else f"{low:.3f}–{high:.3f}"
+    if low is None or low == high:
+        return _number(high, unit)
+    return f"{_number(low, unit)}–{_number(high, unit)}"
 
 
-def _number(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value:.3f} {unit}"
+def _number(value: float, unit: str) -> str:
+    """Seconds to the millisecond; what was counted has no decimals."""
+    return f"{value:g}" if unit != "s" and value == int(value) else f"{value:.3f}"

@@ -47,8 +47,11 @@ def create_app(config: SiteConfig | None = None, connect: Connect = connect_mysq
     reads = config.replica or config.primary
     app.logger.info("%s writes to %s, reads from %s", config.host_name, config.primary.address, reads.address)
 
-    database = Database(config, connect)
+    database = Database(config, connect, answers.note_database)
     answers.install(app, config.host_name)
+    if config.answer_delay_ms:
+        app.logger.warning("every answer waits %d ms", config.answer_delay_ms)
+        answers.delay(app, config.answer_delay_ms / 1000)
     app.register_blueprint(pages.blueprint(database))
     app.register_blueprint(api.blueprint(database, config.host_name))
     app.register_blueprint(health.blueprint(database))

@@ -7,13 +7,14 @@ operator needs goes to the log.
 from __future__ import annotations
 
 import math
+import time
 import uuid
 
-from flask import Flask, Request, Response, jsonify, render_template, request
+from flask import Flask, Request, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from . import shop
-from .db import Unavailable
+from .db import Role, Unavailable
 
 #: Seconds after which a client may ask again; sent with every 503.
 RETRY_AFTER_S = 1
@@ -34,6 +35,8 @@ def install(app: Flask, host_name: str) -> None:
     def finish(response: Response) -> Response:
         # add, not set: each host on the way adds its own, and together they are the path.
         response.headers.add("X-Served-By", host_name)
+        if role := g.get("database"):
+            response.headers["X-Database"] = role
         if request.endpoint != "static" or response.status_code >= 400:
             response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -47,6 +50,16 @@ def install(app: Flask, host_name: str) -> None:
     app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(shop.NoSuchItem, lambda _: error(400, "there is no item with this item_id"))
     app.register_error_handler(shop.OtherOrder, lambda _: error(409, "this id belongs to another order"))
+
+
+def note_database(role: Role) -> None:
+    """Rows of this answer came from there, or went there: X-Database says so, the last one if several did."""
+    g.database = role
+
+
+def delay(app: Flask, delay_s: float) -> None:
+    """Make every answer late, health and errors included, without using the CPU: a bad release."""
+    app.before_request(lambda: time.sleep(delay_s))
 
 
 def error(status: int, message: str) -> Response:

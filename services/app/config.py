@@ -1,6 +1,7 @@
 """The site's only configuration is one TOML file, and the only place where the database password is.
 
 host_name = "app1"                   # what X-Served-By says
+answer_delay_ms = 300                # optional: every answer waits that long, as after a bad release
 [database]
 host = "10.0.2.11"                   # or: unix_socket = "/run/mysqld/mysqld.sock"
 port = 3306
@@ -24,6 +25,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+LONGEST_DELAY_MS = 60_000
 
 
 class ConfigError(Exception):
@@ -55,6 +58,7 @@ class SiteConfig:
     primary: Endpoint
     replica: Endpoint | None = None
     pool_size: int = 4  # connections per server and worker process
+    answer_delay_ms: int = 0
 
 
 def read_config(path: Path) -> SiteConfig:
@@ -75,6 +79,9 @@ def read_config(path: Path) -> SiteConfig:
 def _site(tables: dict[str, Any]) -> SiteConfig:
     top = _Table("", tables)
     host_name = top.take("host_name", str)
+    answer_delay_ms = top.take("answer_delay_ms", int, 0)
+    if isinstance(answer_delay_ms, bool) or not 0 <= answer_delay_ms <= LONGEST_DELAY_MS:
+        raise ConfigError(f"answer_delay_ms must be a whole number from 0 to {LONGEST_DELAY_MS}")
     database = _Table("database.", top.take("database", dict))
     top.finish()
 
@@ -105,6 +112,7 @@ def _site(tables: dict[str, Any]) -> SiteConfig:
         if replica.keys
         else None,
         pool_size=int(database.take_positive("pool_size", 4)),
+        answer_delay_ms=answer_delay_ms,
     )
     for table in (database, replica, tls):
         table.finish()

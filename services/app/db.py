@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import pymysql
 from pymysql.cursors import DictCursor
@@ -29,6 +29,7 @@ from .config import Endpoint, SiteConfig
 log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+Role = Literal["primary", "replica"]
 
 #: A connection used this recently is trusted without a ping: no database restarts faster than that, so
 #: under load a ping per request would only double the round trips.
@@ -213,34 +214,48 @@ def _reason(error: pymysql.MySQLError) -> str:
 
 
 class Database:
-    """Statements to where they may go: a read that may be a moment old to the replica, if there is one."""
+    """Statements to where they may go: a read that may be a moment old to the replica, if there is one.
 
-    def __init__(self, config: SiteConfig, connect: Connect = connect_mysql) -> None:
-        self._primary = Pool(config.primary, config.pool_size, connect)
-        self._replica = Pool(config.replica, config.pool_size, connect) if config.replica else None
+    `served` is told which server a statement succeeded on.
+    """
+
+    def __init__(
+        self,
+        config: SiteConfig,
+        connect: Connect = connect_mysql,
+        served: Callable[[Role], object] = lambda role: None,
+    ) -> None:
+        self._served = served
+        self._pools: dict[Role, Pool] = {"primary": Pool(config.primary, config.pool_size, connect)}
+        if config.replica:
+            self._pools["replica"] = Pool(config.replica, config.pool_size, connect)
         self._avoid_replica_until_s = 0.0
 
     def read(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
         """Rows that may lag behind the last write. Raises Unavailable when neither server answers."""
-        if self._replica and time.monotonic() >= self._avoid_replica_until_s:
+        if "replica" in self._pools and time.monotonic() >= self._avoid_replica_until_s:
             try:
-                return self._replica.execute(sql, values)
+                return self._execute_on("replica", sql, values)
             except Unavailable:
                 self._avoid_replica_until_s = time.monotonic() + REPLICA_RETRY_S
-        return self._primary.execute(sql, values)
+        return self._execute_on("primary", sql, values)
 
     def read_latest(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
         """Rows that include every acknowledged write. Raises Unavailable."""
-        return self._primary.execute(sql, values)
+        return self._execute_on("primary", sql, values)
 
     def write(self, sql: str, values: Sequence[object] = ()) -> None:
         """One statement on the primary. Raises Unavailable, or pymysql.IntegrityError."""
-        self._primary.execute(sql, values)
+        self._execute_on("primary", sql, values)
 
-    def failures(self, sql: str) -> dict[str, str | None]:
-        """By server ("primary", "replica"): None if it answers `sql`, else what it failed with."""
-        servers = {"primary": self._primary} | ({"replica": self._replica} if self._replica else {})
-        return {name: _failure(pool, sql) for name, pool in servers.items()}
+    def failures(self, sql: str) -> dict[Role, str | None]:
+        """By server: None if it answers `sql`, else what it failed with."""
+        return {role: _failure(pool, sql) for role, pool in self._pools.items()}
+
+    def _execute_on(self, role: Role, sql: str, values: Sequence[object]) -> list[Row]:
+        rows = self._pools[role].execute(sql, values)
+        self._served(role)
+        return rows
 
 
 def _failure(pool: Pool, sql: str) -> str | None:

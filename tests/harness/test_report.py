@@ -5,8 +5,18 @@ from html.parser import HTMLParser
 
 import pytest
 
-from experiments.harness.model import Claim, Interval, Prediction, Report, Verdict
+from experiments.harness.model import (
+    Claim,
+    Control,
+    Interval,
+    Picture,
+    Prediction,
+    Report,
+    Table,
+    Verdict,
+)
 from experiments.harness.report import (
+    cell_text,
     claim_row,
     flat,
     label,
@@ -114,6 +124,11 @@ def test_a_claim_is_never_given_numbers_it_does_not_have() -> None:
     assert claim("held", Interval(0.0, None, None, 1, "s"), 0.0, 0.0)["predicted"] == "0 s"
 
 
+def test_what_was_counted_once_has_neither_interval_nor_n() -> None:
+    assert claim("held", Interval(0.0, None, None, 1, "openings"), 0.0, 0.0)["measured"] == "0 openings"
+    assert claim("held", Interval(3.1, 3.1, 3.1, 1, "s"))["measured"] == "3.10 s [3.10–3.10] (n = 1)"
+
+
 def test_a_censored_trial_says_how_long_it_was_watched() -> None:
     row = trial_row(synthetic.censored().report.trials[0])
     assert row["outage"] == "> 8.0 s, not recovered"
@@ -215,3 +230,88 @@ def test_a_figure_that_was_not_drawn_is_said_to_be_missing() -> None:
 def test_the_same_run_gives_the_same_page() -> None:
     report = synthetic.recovered().report
     assert render_report(report, SVGS) == render_report(report, SVGS)
+
+
+# -- findings: claims and controls without trials ----------------------------------------------------
+
+CONTROLS = (
+    Control("firewall off", "openings towards db1", True, "14 openings"),
+    Control("a port too many", "one opening", False, "no opening"),
+)
+TABLES = (
+    Table("Who reaches whom", "Open ports.", ("from", "db1"), (("lb1", "none"), ("app1", "3306"))),
+    Table("Certificates", "As seen.", ("name", "answer"), (("own", "yes"), ("alien", "no")), ("held", None)),
+)
+PICTURE = Picture("A handshake", "handshakes", "Full and resumed.", "Two bars, 3 and 5 high.", SVG)
+
+
+def found(**changes: object) -> Report:
+    report = replace(
+        synthetic.recovered().report, trials=(), controls=CONTROLS, tables=TABLES, pictures=(PICTURE,),
+        fidelity={"verdict": "pass", "reasons": []},
+    )  # fmt: skip
+    return replace(report, **changes)  # type: ignore[arg-type]
+
+
+def test_findings_have_their_sections_in_order_and_none_about_trials() -> None:
+    text = Page(render_report(found())).words
+    wanted = (
+        "✓ held", "Predicted and measured", "Negative controls: made wrong on purpose", "firewall off",
+        "A handshake", "Full and resumed.", "Who reaches whom", "app1 3306", "Certificates",
+        "Does this run count?", "What was built", "Where this comes from", "Files of this run",
+    )  # fmt: skip
+    places = [text.find(part) for part in wanted]
+    assert -1 not in places
+    assert places == sorted(places)
+    for unwanted in ("trial", "failover, probe by probe", "stopwatch", "This figure was not drawn", "median"):
+        assert unwanted not in text.partition("Where this comes from")[0]
+
+
+def test_a_run_with_trials_says_what_a_trial_must_meet_and_has_no_section_of_findings() -> None:
+    text = page(synthetic.recovered().report).words
+    assert "A trial does not count if" in text
+    assert "Negative controls" not in text
+
+
+def test_a_control_that_saw_nothing_stands_out_in_words() -> None:
+    text = Page(render_report(found())).words
+    assert "firewall off openings towards db1 14 openings ✓ deviated, as it must" in text
+    assert "a port too many one opening no opening ✗ did not deviate" in text
+
+
+def test_the_mark_of_a_row_is_a_word_and_a_symbol_and_rows_may_have_none() -> None:
+    text = Page(render_report(found())).words
+    assert "name answer Verdict own yes ✓ held alien no Does this run count?" in text
+    assert "from db1 lb1 none app1 3306 Certificates" in text
+
+
+def test_findings_can_be_read_aloud_and_their_tables_scroll_by_themselves() -> None:
+    many = Table("Every port", "All.", ("port", "open"), tuple((str(n), "no") for n in range(40)))
+    p = Page(render_report(found(tables=(*TABLES, many))))
+    assert [img["alt"] for img in p.all("img")] == [PICTURE.alt]
+    assert all(th.get("scope") in ("row", "col") for th in p.all("th"))
+    assert len(p.all("caption")) == len(p.all("table")) == 6
+    regions = [div for div in p.all("div") if div.get("role") == "region"]
+    assert all(region["tabindex"] == "0" for region in regions)
+    labels = {str(region["aria-labelledby"]) for region in regions}
+    assert labels <= {str(h2.get("id")) for h2 in p.all("h2")}
+    assert {"table-1", "table-2", "table-3"} <= labels
+    assert len([region for region in regions if region["class"] == "scroll tall"]) == 1
+
+
+def test_what_was_seen_in_findings_is_text_and_not_markup() -> None:
+    evil = '<script>alert("1")</script>'
+    report = found(
+        controls=(Control(evil, evil, True, evil),), pictures=(Picture(evil, "x", evil, evil, SVG),),
+        tables=(Table(evil, evil, (evil,), ((evil,),)),),
+    )  # fmt: skip
+    p = Page(render_report(report))
+    assert not p.all("script")
+    assert p.words.count(evil) == 9
+    assert p.all("img")[0]["alt"] == evil
+
+
+def test_a_cell_has_the_digits_that_mean_something() -> None:
+    assert [cell_text(v) for v in (3306, 0.1 + 0.2, 12.3456, True, None, "x", float("nan"))] == [
+        "3306", "0.300", "12.35", "yes", "–", "x", "–",
+    ]  # fmt: skip

@@ -47,6 +47,28 @@ def test_headline_claims_fidelity_and_the_page(tmp_path: Path, capsys: pytest.Ca
     assert lines[-1] == str(directory / "report.html")
 
 
+def test_controls_have_their_own_lines_and_what_the_run_cannot_tell_has_no_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim = {
+        "id": "2.1", "sentence": "as declared", "predicted": {"low": 0.0, "high": 0.0, "unit": "openings"},
+        "measured": {"median": 14.0, "low": None, "high": None, "n": 1, "unit": "openings"},
+    }  # fmt: skip
+    controls = [
+        {"name": "firewall off", "expected": "openings", "deviated": True, "reason": "14 openings"},
+        {"name": "a port too many", "expected": "one opening", "deviated": False, "reason": "none"},
+    ]
+    claims = [{**claim, "verdict": "inconclusive"}, {**claim, "verdict": "deviated"}]
+    result = {**RESULT, "claims": claims, "controls": controls, "trials": []}
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    assert report.main([str(tmp_path)]) == 0
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "2.1 as declared 0 openings – inconclusive" in rows
+    assert "2.1 as declared 0 openings 14 openings deviated" in rows
+    assert "firewall off openings 14 openings deviated, as it must" in rows
+    assert "a port too many one opening none did not deviate" in rows
+
+
 def test_json_is_the_result_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = measured(tmp_path, "20260101-000000-aaaa")
     assert report.main([str(directory), "--json"]) == 0
