@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from services.prometheus import duration
-from services.service import Directory, File, Host, Service, as_user, http_status, template_beside
+from services.service import Directory, File, Host, Listener, Service, as_user, http_status, template_beside
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -24,6 +24,7 @@ class Alertmanager(Service):
 
     name: ClassVar[str] = "alertmanager"
     package: ClassVar[str] = "prometheus-alertmanager"
+    runs_as: ClassVar[str] = "prometheus"
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGHUP
     environment: ClassVar[Mapping[str, str]] = {"GOMAXPROCS": "1"}
 
@@ -47,10 +48,14 @@ class Alertmanager(Service):
     @property
     def command(self) -> Sequence[str]:
         return as_user(
-            "prometheus", "prometheus-alertmanager", f"--config.file={CONFIGURATION}", f"--storage.path={DATA}",
-            f"--web.listen-address=127.0.0.1:{PORT}",
+            "prometheus", "prometheus-alertmanager", f"--config.file={CONFIGURATION}",
+            f"--storage.path={DATA}", f"--web.listen-address=127.0.0.1:{PORT}",
             "--cluster.listen-address=",  # it has no peers to wait for
         )  # fmt: skip
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        return (Listener("tcp", "127.0.0.1", PORT),)
 
     def ready(self, host: Host) -> bool:
         status, _ = http_status(host.connect("127.0.0.1", PORT, timeout_s=1.0), "127.0.0.1", "/-/ready")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from services.service import Directory, File, Host, Service, Tree, http_status, template_beside
+from services.service import Directory, File, Host, Listener, Service, Tree, http_status, template_beside
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -35,6 +35,7 @@ class Gunicorn(Service):
 
     name: ClassVar[str] = "gunicorn"
     package: ClassVar[str] = ""  # comes with the project's virtual environment
+    runs_as: ClassVar[str] = "www-data"
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGHUP
     interpreter_at: ClassVar[str | None] = f"{SITE_ROOT}/venv"
 
@@ -47,6 +48,7 @@ class Gunicorn(Service):
     workers: int = 1
     threads: int = 8
     graceful_timeout_s: int = 4  # below stop_timeout_s, so that a stop is graceful to its end
+    answer_delay_ms: int = 0  # every answer waits that long, as after a bad release
     after: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -87,6 +89,13 @@ class Gunicorn(Service):
             f"{self.interpreter_at}/bin/python", "-m", "gunicorn", "--config", CONFIGURATION,
             "--chdir", SITE_ROOT, "app:create_app()",
         )  # fmt: skip
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        if self.bind.startswith("unix:"):
+            return (Listener("unix", self.bind.removeprefix("unix:")),)
+        address, _, port = self.bind.rpartition(":")
+        return (Listener("tcp", address, int(port), tls=self.tls),)
 
     def ready(self, host: Host) -> bool:
         """The shallow health check answers 200; the database has its own readiness."""

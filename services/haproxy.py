@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from services.service import Directory, File, Host, Service, http_status, template_beside
+from services.service import Directory, File, Host, Listener, Service, http_status, template_beside
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 CERTIFICATE = "/etc/haproxy/certs/www.foobar.com.pem"
 AUTHORITY = "/etc/haproxy/certs/ca.pem"
+ADMIN_SOCKET = "/run/haproxy/admin.sock"
 STATS_PORT = 8404  # on 127.0.0.1: operator and keepalived
 METRICS_PORT = 8405  # on `metrics_address`: /metrics and nothing else
 
@@ -34,6 +35,7 @@ class HAProxy(Service):
 
     name: ClassVar[str] = "haproxy"
     package: ClassVar[str] = "haproxy"
+    runs_as: ClassVar[str] = "haproxy"
     # In master-worker mode SIGUSR2 starts a new worker on the same listeners; the old one finishes its work.
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGUSR2
     # Both balancers bind both virtual addresses, whoever holds them now.
@@ -76,6 +78,15 @@ class HAProxy(Service):
     @property
     def command(self) -> Sequence[str]:
         return ("haproxy", "-W", "-db", "-f", CONFIGURATION)
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        site = [Listener("tcp", address, 80) for address in self.addresses]
+        if self.tls:
+            site += [Listener("tcp", address, 443, tls=True) for address in self.addresses]
+        local = (Listener("tcp", "127.0.0.1", STATS_PORT), Listener("unix", ADMIN_SOCKET))
+        metrics = (Listener("tcp", self.metrics_address, METRICS_PORT),) if self.metrics_address else ()
+        return (*site, *local, *metrics)
 
     def ready(self, host: Host) -> bool:
         """The local monitor answers. To HAProxy a web server is up until it fails its checks."""

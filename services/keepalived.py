@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from services.service import Directory, File, Host, Service, http_status, template_beside
+from services.service import Directory, File, Host, Listener, Service, http_status, template_beside
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
 
 CONFIGURATION = "/etc/keepalived/keepalived.conf"
 ALIVE = "/etc/keepalived/haproxy-alive"
+VRRP_GROUP = "224.0.0.18"  # RFC 5798 §5.1.1.2
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,10 @@ class Keepalived(Service):
             "keepalived", "-n", "-l", "-D", "-P", "-f", CONFIGURATION,
             "-p", f"{run}/keepalived.pid", "-r", f"{run}/vrrp.pid", "-c", f"{run}/checkers.pid",
         )  # fmt: skip
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        return (Listener("vrrp", VRRP_GROUP),)
 
     def ready(self, host: Host) -> bool:
         """Every virtual address of this host's cluster answers here or on the peer."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from services.gunicorn import SITE
-from services.service import Directory, File, Host, Service, template_beside
+from services.service import Directory, File, Host, Listener, Service, template_beside
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -23,6 +23,7 @@ CONFIGURATION = "/etc/mysql/my.cnf"
 INITIAL = "/etc/mysql/init.sql"
 DATA = "/var/lib/mysql"
 SOCKET = "/run/mysqld/mysqld.sock"
+PORT = 3306
 CERTIFICATE = "/etc/mysql/certs/server.pem"
 KEY = "/etc/mysql/certs/server.key"
 AUTHORITY = "/etc/mysql/certs/ca.pem"
@@ -42,6 +43,7 @@ class MySQL(Service):
 
     name: ClassVar[str] = "mysql"
     package: ClassVar[str] = "mariadb-server"
+    runs_as: ClassVar[str] = "mysql"
     ready_timeout_s: ClassVar[float] = 30.0
     stop_timeout_s: ClassVar[float] = 10.0
     prepared_mark: ClassVar[str | None] = f"{DATA}/mysql"
@@ -113,6 +115,12 @@ class MySQL(Service):
     def command(self) -> Sequence[str]:
         return (self.server, f"--defaults-file={CONFIGURATION}", "--user=mysql")
 
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        # TLS is agreed upon in MySQL's own protocol, after its greeting in plain text.
+        network = (Listener("tcp", self.listen, PORT, tls=self.tls),) if self.listen else ()
+        return (*network, Listener("unix", SOCKET))
+
     def ready(self, host: Host) -> bool:
         """root, authenticated by the socket's peer credentials, counts the seeded rows; a replica runs."""
         import pymysql
@@ -132,13 +140,13 @@ class MySQL(Service):
                 cursor.execute("SELECT COUNT(*) AS seeded FROM items")
                 row = cursor.fetchone()
                 filled = row is not None and row["seeded"] > 0
-                return filled and (self.replica_of is None or _replicates(cursor))
+                return filled and (self.replica_of is None or replicates(cursor))
         # The latter: the table has not arrived yet.
         except (pymysql.err.OperationalError, pymysql.err.ProgrammingError) as not_yet:
             raise ConnectionError(str(not_yet)) from not_yet
 
 
-def _replicates(cursor: Any) -> bool:
+def replicates(cursor: Any) -> bool:
     """Both threads run, the one that fetches and the one that applies: Slave_… in MariaDB, else Replica_…"""
     cursor.execute("SHOW REPLICA STATUS")
     status = cursor.fetchone() or {}

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from services.mysql import SOCKET
-from services.service import File, Host, Service, as_user, http_status, template_beside
+from services.service import (
+    EVERY_ADDRESS,
+    File,
+    Host,
+    Listener,
+    Service,
+    as_user,
+    http_status,
+    template_beside,
+)
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -29,13 +38,14 @@ SKIPPED = (
 
 @dataclass(frozen=True)
 class MysqldExporter(Service):
-    """The database must know `exporter`@localhost with PROCESS and the right to see its replication.
+    """The database must know `exporter`@localhost, who needs nothing but the right to see its replication.
 
     That right is REPLICATION CLIENT to MySQL; MariaDB 10.5 and later call it SLAVE MONITOR.
     """
 
     name: ClassVar[str] = "mysqld-exporter"
     package: ClassVar[str] = "prometheus-mysqld-exporter"
+    runs_as: ClassVar[str] = "prometheus"
     environment: ClassVar[Mapping[str, str]] = {"GOMAXPROCS": "1"}
 
     host_name: str
@@ -58,6 +68,10 @@ class MysqldExporter(Service):
             f"--config.my-cnf={CONFIGURATION}",
             *(f"--collect.{name}" for name in COLLECTORS), *(f"--no-collect.{name}" for name in SKIPPED),
         )  # fmt: skip
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        return (Listener("tcp", EVERY_ADDRESS, PORT),)
 
     def ready(self, host: Host) -> bool:
         """It hands out its metrics, of which mysql_up may be 0: that is its news, not its failure."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from services.service import Directory, File, Host, Service, template_beside
+from services.service import Directory, File, Host, Listener, Service, template_beside
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -21,6 +21,7 @@ class Named(Service):
 
     name: ClassVar[str] = "named"
     package: ClassVar[str] = "bind9"
+    runs_as: ClassVar[str] = "bind"
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGHUP
 
     listen: str
@@ -50,6 +51,11 @@ class Named(Service):
     @property
     def command(self) -> Sequence[str]:
         return ("named", "-g", "-n", "1", "-u", "bind", "-c", "/etc/bind/named.conf")
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        addresses = (self.listen, "127.0.0.1")
+        return tuple(Listener(protocol, a, 53) for a in addresses for protocol in ("udp", "tcp"))
 
     def ready(self, host: Host) -> bool:
         """A question for www gets exactly the declared addresses, with authority."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from services.gunicorn import CERTIFIED_NAME, SITE, SITE_ROOT
-from services.service import File, Host, Service, Tree, http_status, template_beside
+from services.service import File, Host, Listener, Service, Tree, http_status, template_beside
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -30,6 +30,7 @@ class Nginx(Service):
 
     name: ClassVar[str] = "nginx"
     package: ClassVar[str] = "nginx-light"
+    runs_as: ClassVar[str] = "www-data"
     stop_signal: ClassVar[signal.Signals] = signal.SIGQUIT  # graceful: finishes the requests it has
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGHUP
     log_files: ClassVar[tuple[str, ...]] = ("/var/log/nginx/access.log",)
@@ -69,6 +70,13 @@ class Nginx(Service):
     @property
     def command(self) -> Sequence[str]:
         return ("nginx", "-c", CONFIGURATION)
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        site = [Listener("tcp", self.listen, 443 if self.tls else 80, tls=self.tls)]
+        if self.tls and self.redirect:
+            site.append(Listener("tcp", self.listen, 80))
+        return (*site, Listener("tcp", "127.0.0.1", STATUS_PORT)) if self.status else tuple(site)
 
     def ready(self, host: Host) -> bool:
         """The application's health comes through (where TLS ends here: certificate and name verified)."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from services.service import File, Host, Service, as_user, http_status
+from services.service import EVERY_ADDRESS, File, Host, Listener, Service, as_user, http_status
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -23,6 +23,7 @@ class NginxExporter(Service):
 
     name: ClassVar[str] = "nginx-exporter"
     package: ClassVar[str] = "prometheus-nginx-exporter"
+    runs_as: ClassVar[str] = "prometheus"
     environment: ClassVar[Mapping[str, str]] = {"GOMAXPROCS": "1"}
 
     host_name: str
@@ -44,6 +45,10 @@ class NginxExporter(Service):
             # It asks nginx once before it opens its own port, and would end itself if there were no answer.
             "-nginx.retries=1000000", "-nginx.retry-interval=500ms",
         )  # fmt: skip
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        return (Listener("tcp", EVERY_ADDRESS, PORT),)
 
     def ready(self, host: Host) -> bool:
         """It hands out its metrics, of which nginx_up may be 0: that is its news, not its failure."""

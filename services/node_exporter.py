@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from services.service import File, Host, Service, as_user, http_status
+from services.service import EVERY_ADDRESS, File, Host, Listener, Service, as_user, http_status
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
 
 PORT = 9100
 #: What the kernel counts per network namespace or names per host, so that each host has figures of its own.
-#: /proc/stat, /proc/meminfo and /proc/loadavg are the machine's whoever reads them: the collectors cpu, meminfo
-#: and loadavg would show every host the same figures, and all of them wrong.
+#: /proc/stat, /proc/meminfo and /proc/loadavg are the machine's whoever reads them: the collectors cpu,
+#: meminfo and loadavg would show every host the same figures, and all of them wrong.
 COLLECTORS = ("netdev", "netstat", "sockstat", "conntrack", "uname")
 
 
@@ -24,6 +24,7 @@ class NodeExporter(Service):
 
     name: ClassVar[str] = "node-exporter"
     package: ClassVar[str] = "prometheus-node-exporter"
+    runs_as: ClassVar[str] = "prometheus"
     environment: ClassVar[Mapping[str, str]] = {"GOMAXPROCS": "1"}  # as much as its host has, at most
 
     host_name: str
@@ -39,10 +40,14 @@ class NodeExporter(Service):
     def command(self) -> Sequence[str]:
         return as_user(
             "prometheus", "prometheus-node-exporter", f"--web.listen-address=:{PORT}",
-            # Its own memory and garbage collector are three quarters of what it would say otherwise.
-            "--web.disable-exporter-metrics", "--collector.disable-defaults",
+            "--web.disable-exporter-metrics",  # nobody asks how the exporter itself is
+            "--collector.disable-defaults",
             *(f"--collector.{name}" for name in COLLECTORS),
         )  # fmt: skip
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        return (Listener("tcp", EVERY_ADDRESS, PORT),)
 
     def ready(self, host: Host) -> bool:
         """It hands out its metrics."""

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Writes down what Alertmanager says: per alert one line of JSON with the moment of its receipt.
 
-{"t_s": 5012.25, "status": "firing", "labels": {"alertname": "NginxDown", …}, "starts_at": "2026-01-02T03:04:05Z"}
+{"t_s": 5012.25, "status": "firing", "labels": {"alertname": "NginxDown", …}, "starts_at": "2026-01-02T03:…"}
 
 t_s is CLOCK_MONOTONIC in seconds, which all hosts of the machine share. Usage: pager ADDRESS PORT
 """

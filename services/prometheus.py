@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from services.service import Directory, File, Host, Service, as_user, http_status, template_beside
+from services.service import Directory, File, Host, Listener, Service, as_user, http_status, template_beside
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -33,10 +33,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Prometheus(Service):
-    """An alert is due once its condition has held for `alert_for_s` in evaluations `evaluation_interval_s` apart."""
+    """Its own figures and Alertmanager's are asked for as well as those of `targets`.
+
+    An alert fires at the first evaluation at which its condition has held for `alert_for_s`.
+    """
 
     name: ClassVar[str] = "prometheus"
     package: ClassVar[str] = "prometheus"
+    runs_as: ClassVar[str] = "prometheus"
     reload_signal: ClassVar[signal.Signals | None] = signal.SIGHUP
     environment: ClassVar[Mapping[str, str]] = {"GOMAXPROCS": "1"}
 
@@ -75,6 +79,10 @@ class Prometheus(Service):
             "--storage.tsdb.retention.time=1d",  # a run lives minutes
             f"--web.listen-address=127.0.0.1:{PORT}",
         )  # fmt: skip
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        return (Listener("tcp", "127.0.0.1", PORT),)
 
     def ready(self, host: Host) -> bool:
         status, _ = http_status(host.connect("127.0.0.1", PORT, timeout_s=1.0), "127.0.0.1", "/-/ready")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from services.service import Directory, File, Host, Service, template_beside
+from services.service import Directory, File, Host, Listener, Service, template_beside
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -27,7 +27,7 @@ STORE = "/var/log/remote"
 class Rsyslog(Service):
     """`sources` are (tag, absolute path on the host) of the files it follows, never its own log.
 
-    With `forward_to` (an address) it ships them; with `listen` it is the store, and keeps its own host's, too.
+    With `forward_to` (an address) it ships them; with `listen` it is the store, for its own host's, too.
     Raises ValueError unless it is exactly one of the two.
     """
 
@@ -62,6 +62,10 @@ class Rsyslog(Service):
     @property
     def command(self) -> Sequence[str]:
         return ("rsyslogd", "-n", "-f", CONFIGURATION, "-i", "/run/rsyslogd/rsyslogd.pid")
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        return (Listener("tcp", self.listen, PORT) if self.listen else Listener("unix", SOCKET),)
 
     def ready(self, host: Host) -> bool:
         """Syslog answers nothing (RFC 6587 §3); but whoever hangs up is hung up on, by the daemon itself."""

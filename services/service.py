@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -64,6 +64,37 @@ class Tree:
     source: Path
 
 
+#: What a daemon is told for "whatever addresses this host has".
+EVERY_ADDRESS = "0.0.0.0"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where a daemon waits to be spoken to. `address` is the path of a UNIX socket; VRRP has no port."""
+
+    protocol: Literal["tcp", "udp", "unix", "vrrp"]
+    address: str
+    port: int | None = None
+    tls: bool = False  # whether it answers in TLS and nothing else
+
+    def __str__(self) -> str:
+        """ "tcp 10.0.1.21:80", "unix /run/gunicorn/gunicorn.sock" """
+        where = self.address if self.port is None else f"{self.address}:{self.port}"
+        return f"{self.protocol} {where}"
+
+    @property
+    def opening(self) -> str:
+        """What it opens to other hosts, as flows say it: "tcp/443", "vrrp"; "UNIX socket" opens nothing."""
+        if self.protocol == "unix":
+            return "UNIX socket"
+        return self.protocol if self.port is None else f"{self.protocol}/{self.port}"
+
+    @property
+    def reachable(self) -> bool:
+        """Whether another host can get there at all, if no firewall stands in between."""
+        return self.protocol != "unix" and not self.address.startswith("127.")
+
+
 class Service:
     """Base of all services; subclasses are frozen dataclasses."""
 
@@ -85,6 +116,8 @@ class Service:
     environment: ClassVar[Mapping[str, str]] = {}
     #: Its command ends by itself and leaves its effect in the kernel (systemd: Type=oneshot).
     oneshot: ClassVar[bool] = False
+    #: The user of its processes that serve; a master that only starts them may keep root.
+    runs_as: ClassVar[str] = "root"
     #: Daemons (by name, on any host) that must be ready before this one starts.
     after: tuple[str, ...] = ()
 
@@ -110,6 +143,11 @@ class Service:
     def command(self) -> Sequence[str]:
         """How the daemon starts; always in the foreground."""
         raise NotImplementedError
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """Every socket on which it waits for others; one that is not named here is one too many."""
+        return ()
 
     @property
     def program(self) -> str:

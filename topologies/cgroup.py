@@ -1,6 +1,6 @@
 """Every host has a budget: its "instance size". Written directly, for cgroup v1 and v2 alike.
 
-    v1  /sys/fs/cgroup/cpu/testbed-RUN/lb1, /sys/fs/cgroup/memory/testbed-RUN/lb1 …
+    v1  /sys/fs/cgroup/cpu/testbed-RUN/lb1, /sys/fs/cgroup/memory/testbed-RUN/lb1 …   (cpuacct, where apart)
     v2  /sys/fs/cgroup/testbed-RUN/lb1
 
 CPULimitedHost is not used: it needs cgroup-tools, v1 only, names groups after hosts (so that two runs
@@ -26,15 +26,19 @@ PREFIX = "testbed-"
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Where this machine keeps its groups. v2: one directory for both; v1: one per controller."""
+    """Where this machine keeps its groups. v2: one directory for both; v1: one per controller.
+
+    `accounting`: where v1 counts CPU time (cpuacct), if that is mounted apart from cpu.
+    """
 
     version: int
     cpu: Path
     memory: Path
+    accounting: Path | None = None
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        return tuple(dict.fromkeys((self.cpu, self.memory)))
+        return tuple(dict.fromkeys((self.cpu, self.memory, self.accounting or self.cpu)))
 
 
 def find_hierarchy(mounts: str) -> Hierarchy:
@@ -44,13 +48,14 @@ def find_hierarchy(mounts: str) -> Hierarchy:
     for line in mounts.splitlines():
         _, where, kind, options, *_ = line.split()
         if kind == "cgroup":
-            for controller in ("cpu", "memory"):
+            for controller in ("cpu", "memory", "cpuacct"):
                 if controller in options.split(","):
                     v1.setdefault(controller, Path(where))
         elif kind == "cgroup2":
             v2.append(Path(where))
     if {"cpu", "memory"} <= v1.keys():
-        return Hierarchy(1, v1["cpu"], v1["memory"])
+        accounting = v1.get("cpuacct")
+        return Hierarchy(1, v1["cpu"], v1["memory"], None if accounting == v1["cpu"] else accounting)
     for root in v2:
         if {"cpu", "memory"} <= set((root / "cgroup.controllers").read_text().split()):
             return Hierarchy(2, root, root)
@@ -66,10 +71,11 @@ class Group:
     version: int
     cpu: Path
     memory: Path
+    accounting: Path | None = None
 
     @property
     def directories(self) -> tuple[Path, ...]:
-        return tuple(dict.fromkeys((self.cpu, self.memory)))
+        return tuple(dict.fromkeys((self.cpu, self.memory, self.accounting or self.cpu)))
 
     @property
     def entry_files(self) -> list[str]:
@@ -110,6 +116,13 @@ class Group:
         """Seconds its tasks were held back by the quota so far."""
         stat = dict(line.split() for line in (self.cpu / "cpu.stat").read_text().splitlines())
         return int(stat["throttled_usec"]) / 1e6 if self.version == 2 else int(stat["throttled_time"]) / 1e9
+
+    def used_s(self) -> float:
+        """Seconds of CPU time its tasks have used so far, all cores together."""
+        if self.version == 2:
+            stat = dict(line.split() for line in (self.cpu / "cpu.stat").read_text().splitlines())
+            return int(stat["usage_usec"]) / 1e6
+        return int(((self.accounting or self.cpu) / "cpuacct.usage").read_text()) / 1e9
 
     def pids(self) -> list[int]:
         """As this PID namespace counts. A process of another one reads as 0, and kill(0) would be suicide."""
@@ -153,6 +166,7 @@ class Tree:
             self._hierarchy.version,
             self._hierarchy.cpu / self._name / host,
             self._hierarchy.memory / self._name / host,
+            self._hierarchy.accounting and self._hierarchy.accounting / self._name / host,
         )
         for directory in group.directories:
             directory.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Who may speak to whom, and why: one declaration draws the picture, makes the rules, and is what a scan finds.
+"""Who may speak to whom, and why: one declaration draws the picture and makes the rules; a scan must find it.
 
     client1>lb1:tcp/443        client1 may open connections to port 443 of lb1
 """
@@ -27,10 +27,14 @@ class Flow:
     port: int | None
     purpose: str
 
+    @property
+    def opening(self) -> str:
+        """What it needs open at the destination: "tcp/443", "vrrp"."""
+        return self.protocol if self.port is None else f"{self.protocol}/{self.port}"
+
     def __str__(self) -> str:
         """As parse_flow reads it."""
-        where = self.protocol if self.port is None else f"{self.protocol}/{self.port}"
-        return f"{self.source}>{self.destination}:{where}"
+        return f"{self.source}>{self.destination}:{self.opening}"
 
 
 def parse_flow(text: str) -> Flow:

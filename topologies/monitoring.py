@@ -31,6 +31,9 @@ SEGMENT = "monitoring"
 #: Daemon → (job, port of its metrics). HAProxy speaks to Prometheus itself.
 EXPORTED = {"haproxy": ("haproxy", METRICS_PORT), "nginx": ("nginx", NGINX_PORT), "mysql": ("mysql", MYSQL_PORT)}
 
+#: What _agents puts on a host: it serves nobody but the monitor.
+AGENTS = (NodeExporter.name, NginxExporter.name, MysqldExporter.name, Rsyslog.name)
+
 
 def watch_over(stage: Stage, monitor: str, address: str) -> None:
     """Declare `monitor`, and on every host of every layer its agents, with the flows they need.

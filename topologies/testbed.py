@@ -134,12 +134,13 @@ class Testbed:
         from mininet.link import TCLink
         from mininet.log import setLogLevel
         from mininet.net import Mininet
-        from mininet.nodelib import LinuxBridge
+
+        from topologies.segment import Segment
 
         setLogLevel("error")
         rate = self.stage.settings.link_mbit
         net = Mininet(
-            topo=self.stage, switch=LinuxBridge, host=EmulatedHost, controller=None, build=False,
+            topo=self.stage, switch=Segment, host=EmulatedHost, controller=None, build=False,
             waitConnected=False, **({"link": TCLink} if rate else {}),
         )  # fmt: skip
         self._stack.callback(net.stop)

@@ -226,7 +226,7 @@ class Findings:
         if reached == "held":
             return ""
         if self._cut_short is not None:
-            return (self._cut_short.strip().splitlines() or ["ended early"])[0]
+            return self._cut_short.strip().partition("\n")[0].rstrip(": ")
         if self._failures:
             return self._failures[0]
         for c in claims:

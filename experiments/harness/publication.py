@@ -42,7 +42,8 @@ def publish(
     `listing`: claims and controls follow the headline on the terminal.
     """
     run.write_json("result.json", document)
-    run.write_events(report.events)
+    if report.events:
+        run.write_events(report.events)
     _requests_beside_the_rest(run.directory)
     page = "report.html"
     try:
@@ -97,14 +98,14 @@ def save_figures(run: Run, figures: Mapping[str, Figure | Callable[[], Figure]])
 
 def files_in(directory: Path) -> tuple[str, ...]:
     """What the run left beside its page: those that every run may have first, then what was captured."""
-    pages = {"report.html", *FILES}
-    found = [p for pattern in ("*", "*/*") for p in sorted(directory.glob(pattern)) if p.is_file()]
-    others = [
+    found = (p for pattern in ("*", "*/*") for p in sorted(directory.glob(pattern)) if p.is_file())
+    names = [
         str(p.relative_to(directory))
         for p in found
-        if p.name not in pages and p.suffix not in (".svg", ".png") and not p.name.startswith(".")
+        if p.suffix not in (".svg", ".png") and not p.name.startswith(".")
     ]
-    return tuple(name for name in FILES if (directory / name).exists()) + tuple(others)
+    first = [name for name in FILES if name in names]
+    return (*first, *(name for name in names if name not in first and name != "report.html"))
 
 
 def configs_in(directory: Path) -> tuple[str, ...]:

@@ -132,6 +132,11 @@ def versions() -> dict[str, str]:
         "haproxy": ["haproxy", "-v"], "keepalived": ["keepalived", "--version"], "nginx": ["nginx", "-v"],
         "named": ["named", "-v"],
         "mysql": ["mariadbd" if shutil.which("mariadbd") else "mysqld", "--version"],
+        "prometheus": ["prometheus", "--version"], "alertmanager": ["prometheus-alertmanager", "--version"],
+        "node-exporter": ["prometheus-node-exporter", "--version"],
+        "nginx-exporter": ["prometheus-nginx-exporter", "--version"],
+        "mysqld-exporter": ["prometheus-mysqld-exporter", "--version"],
+        "rsyslog": ["rsyslogd", "-v"], "nftables": ["nft", "--version"], "ulogd": ["ulogd", "--version"],
     }  # fmt: skip
     found = {"python": platform.python_version()}
     for name, command in questions.items():

@@ -49,10 +49,12 @@ FEATURES = (
         True,
     ),
     Feature(
-        "nftables",
-        "nft 'add table inet t; add chain inet t c { type filter hook input priority 0; }'",
-        "no firewalls between layers, no packet loss",
-        "modprobe nf_tables",
+        "firewalls",
+        "nft 'add table inet t; add chain inet t c { type filter hook input priority 0; }; "
+        "add rule inet t c ct state established accept; add rule inet t c limit rate 1/second log group 5'",
+        "no firewalls: stages 2 and 3 need them",
+        "modprobe -a nf_tables nf_conntrack nfnetlink_log",
+        True,
     ),
     Feature("htb", f"{_LINK} htb default 1", "links of a rate need it or tbf", "modprobe sch_htb"),
     Feature(

@@ -60,8 +60,8 @@ def _programs() -> Iterator[Check]:
         else Check("tools", "ok", ", ".join(tools))
     )
     said = runs.versions()
-    services = {s.name for stage in STAGES.values() for there in stage().declared.values() for s in there}
-    for name in sorted(services - {"gunicorn"}):
+    declared = [s for stage in STAGES.values() for there in stage().declared.values() for s in there]
+    for name in sorted({service.name for service in declared if service.package}):
         found = re.search(r"\d+\.\d+[\w.+~-]*", said.get(name, ""))
         yield Check(name, "ok", found[0]) if found else Check(name, "missing", "not installed", SETUP)
 

@@ -87,8 +87,8 @@ def show(directory: Path, result: dict[str, Any]) -> None:
         out.print(screen.table(columns, [_row(claim) for claim in result["claims"]]))
     if result.get("controls"):
         out.print()
-        columns = ("negative control", "must show", "seen", "result")
-        out.print(screen.table(columns, [_control(control) for control in result["controls"]]))
+        rows = [_control(control) for control in result["controls"]]
+        out.print(screen.table(("negative control", "must show", "seen", "result"), rows))
     reasons = result.get("fidelity", {}).get("reasons", ())
     for reason in reasons:
         out.print(f"fidelity: {reason}")

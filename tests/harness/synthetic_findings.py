@@ -34,7 +34,7 @@ def fill(found: Findings, *, held: bool | None = True, deviated: bool = True) ->
     )  # fmt: skip
     found.claim("2.2", "plain HTTP is redirected", held=True, reason="301 to https:// on 20 of 20 requests")
     found.claim(
-        "2.2", "a full handshake costs more than a resumed one", held=True, reason="8.9 times as many resumed",
+        "2.2", "a resumed handshake is cheaper", held=True, reason="8.9 times as many resumed",
         predicted=(1.5, None), measured=Interval(8.9, 8.1, 9.6, 5, ""),
     )  # fmt: skip
     found.control(
@@ -42,9 +42,7 @@ def fill(found: Findings, *, held: bool | None = True, deviated: bool = True) ->
         "14 openings that were not declared" if deviated else "no opening beyond the declared ones",
     )  # fmt: skip
     rows = [(a, *(_reach(a, b) for b in HOSTS)) for a in HOSTS]
-    found.table(
-        "Who reaches whom", "Row: who asks. Column: who is asked. Open ports.", ("from", *HOSTS), rows
-    )
+    found.table("Who reaches whom", "Row: who asks. Column: who is asked.", ("from", *HOSTS), rows)
     found.table(
         "Certificates", "What a client that checks makes of it.", ("certificate", "answer", "after, ms"),
         (("its own", "accepted", 3.1234), ("of another name", "refused", 2.0), ("expired", "?", None)),

@@ -236,6 +236,26 @@ def test_everything_that_belongs_to_a_run_lies_beside_its_result(conduct: Conduc
     assert not [name for name in names if name.startswith(".")]
 
 
+def test_a_run_that_ended_before_its_first_trial_has_a_page_that_says_so(
+    conduct: Conduct, tmp_path: Path
+) -> None:
+    status, _ = conduct([KeyboardInterrupt], draw=True)
+    assert status == 130
+    assert "interrupted after 0 of 3 trials" in (tmp_path / "report.html").read_text()
+
+
+def test_losing_patience_with_the_drawing_loses_no_trial(
+    conduct: Conduct, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Conclusion, "_figures", give_up)
+    status, document = conduct([good()], repeat=1, draw=True)
+    assert (status, document["verdict"]) == (130, "held")
+    assert document == strictly((tmp_path / "result.json").read_text())
+
+
 @pytest.mark.parametrize(
     ("outages_s", "drawn"),
     [((3.4, 2.8, 3.1), 3.1), ((2.8, None, 3.4), 3.4), ((0, 3.0), 0.0), ((None,), None)],

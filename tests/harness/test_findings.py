@@ -100,13 +100,15 @@ def test_claims_controls_and_fidelity_decide_verdict_and_exit_code(
         ({}, "3 of 3 claims held, 1 of 1 controls deviated"),
         (
             {"held": False},
-            "2 of 3 claims held, 1 of 1 controls deviated; 2.1, each layer's firewall lets through exactly the "
-            "declared flows: 212 of 215 pairs of host and port as declared, 3 open beyond",
+            "2 of 3 claims held, 1 of 1 controls deviated; "
+            "2.1, each layer's firewall lets through exactly the declared flows: "
+            "212 of 215 pairs of host and port as declared, 3 open beyond",
         ),
         (
             {"deviated": False},
-            "3 of 3 claims held, 0 of 1 controls deviated; the control “database firewall off” did not deviate: "
-            "the instrument sees nothing (no opening beyond the declared ones)",
+            "3 of 3 claims held, 0 of 1 controls deviated; "
+            "the control “database firewall off” did not deviate: the instrument sees nothing "
+            "(no opening beyond the declared ones)",
         ),
     ],
 )
@@ -141,7 +143,7 @@ def test_a_run_that_does_not_count_says_nothing_of_any_claim(found: Findings, tm
     ("ends", "status", "why"),
     [
         (KeyboardInterrupt(), 130, "interrupted"),
-        (CommandFailed("nmap on client1 took too long\n  last line of its log"), 4, "nmap on client1 took too long"),
+        (CommandFailed("nmap took too long:\n  last line of its log"), 4, "nmap took too long"),
         (CannotEmulate("not installed: nmap"), 4, "not installed: nmap"),
     ],
 )  # fmt: skip
@@ -279,7 +281,12 @@ def test_a_table_that_does_not_fit_is_noticed_where_it_is_made(found: Findings) 
 def test_pictures_lie_beside_the_result_and_in_the_page_with_every_file(
     found: Findings, tmp_path: Path
 ) -> None:
-    for path in ("captures/lb1.pcap", "hosts/lb1/etc/nginx.conf", "firewall off/hosts/db1/etc/my.cnf"):
+    for path in (
+        "captures/lb1.pcap",
+        "by-name/probes.csv",
+        "hosts/lb1/etc/nginx.conf",
+        "firewall off/hosts/db1/etc/my.cnf",
+    ):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text("x")
     fill(found)
@@ -303,7 +310,7 @@ def test_pictures_lie_beside_the_result_and_in_the_page_with_every_file(
     assert page.index("Two bars.") < page.index("Two bars again.")
     hrefs = [part.partition('"')[0] for part in page.split('<a href="')[1:]]
     assert hrefs == [
-        "result.json", "events.csv", "captures/lb1.pcap", "hosts/lb1/etc/nginx.conf",
+        "result.json", "events.csv", "by-name/probes.csv", "captures/lb1.pcap", "hosts/lb1/etc/nginx.conf",
         "firewall%20off/hosts/db1/etc/my.cnf",
     ]  # fmt: skip
 

@@ -12,7 +12,7 @@ import pytest
 from services.credentials import Secrets
 from services.keepalived import Keepalived
 from services.service import Service
-from tests.services import sandbox
+from tests.services import hops, sandbox
 from tests.variants import VARIANTS, services_of
 from topologies.stage import interface
 
@@ -23,6 +23,8 @@ for _variant, _stage in VARIANTS.items():
     _first = {service.name: (host, service) for host, service in reversed(list(services_of(_stage)))}
     for _host, _service in _first.values():
         DISTINCT.setdefault(_service, f"{_service.name} on {_host} of {_variant}")
+for _what, _service in hops.SERVICES.items():
+    DISTINCT.setdefault(_service, _what)
 
 #: Daemon, file, what stands there, what is put in its place, and a word of the complaint.
 BROKEN = [
@@ -32,15 +34,26 @@ BROKEN = [
     ("haproxy", "haproxy.cfg", "balance roundrobin", "balance sideways", "balance only supports"),
     ("haproxy", "haproxy.cfg", "default_backend web", "default_backend nowhere", "'nowhere'"),
     ("haproxy", "www.foobar.com.pem", "-----BEGIN PRIVATE KEY-----", "", "No Private Key"),
+    ("haproxy", "haproxy.cfg", "verify required", "verify perhaps", "perhaps"),
+    ("haproxy", "haproxy.cfg", "use-service prometheus-exporter", "use-service thermometer", "thermometer"),
+    ("haproxy", "certs/ca.pem", "-----BEGIN CERTIFICATE-----", "", "certs/ca.pem"),
     ("keepalived", "keepalived.conf", "virtual_router_id 51", "virtual_router_id 351", "'351'"),
     ("keepalived", "keepalived.conf", "priority 150", "priorty 150", "priorty"),
     ("keepalived", "keepalived.conf", "interface lb1-public", "interface lb1-nowhere", "lb1-nowhere"),
     ("nginx", "nginx.conf", "sendfile on;", "sendfile on", '"sendfile"'),
     ("nginx", "nginx.conf", "proxy_pass http://app;", "proxy_pass http://else;", '"else"'),
     ("nginx", "www.foobar.com.key", "-----BEGIN PRIVATE KEY-----", "", "cannot load certificate key"),
+    ("nginx", "nginx.conf", "stub_status;", "status_stub;", "status_stub"),
+    ("nginx", "nginx.conf", "proxy_pass https://app;", "proxy_pass https://else;", '"else"'),
+    ("nginx", "certs/ca.pem", "-----BEGIN CERTIFICATE-----", "", "certs/ca.pem"),
     ("mysql", "my.cnf", "max_connections", "max_conections", "max_conections"),
+    ("mysql", "my.cnf", "sync_binlog", "sync_binlogs", "sync_binlogs"),
+    ("mysql", "my.cnf", "read_only", "read_onlyish", "read_onlyish"),
+    ("mysql", "my.cnf", "require_secure_transport", "require_transport", "require_transport"),
     ("gunicorn", "gunicorn.conf.py", "workers = ", "workers = 'many' # ", "Invalid value for workers"),
+    ("gunicorn", "gunicorn.conf.py", "def ssl_context(config, default_", "def ssl_context(default_", "arity"),
     ("gunicorn", "site.toml", 'user = "site"', "", "database.user is missing"),
+    ("gunicorn", "site.toml", "[database.replica]", "[database.replicas]", "database.replicas"),
 ]
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import dns.flags
 import dns.message
 import dns.rrset
 import pytest
 
-from services.gunicorn import Gunicorn
+from services.credentials import Certificate, Secrets
+from services.gunicorn import CERTIFIED_NAME, Gunicorn
 from services.haproxy import HAProxy
 from services.keepalived import Keepalived, VirtualAddress
-from services.mysql import MySQL
+from services.mysql import MySQL, replicates
 from services.named import Named
 from services.nginx import Nginx
 from services.service import Service, http_status
+from tests.services.hops import TLS_APP, TLS_WEB
 
 VIPS = tuple(VirtualAddress(f"www_{n}", f"8.8.8.{n}/24", n, 100, "BACKUP") for n in (8, 9))
 HTTP: list[tuple[Service, int]] = [
@@ -65,6 +71,53 @@ class FakeHost:
 
 def http(status: int) -> bytes:
     return b"HTTP/1.1 %d Whatever\r\nContent-Length: 0\r\n\r\n" % status
+
+
+@dataclass
+class TLSHost(FakeHost):
+    """Speaks TLS with `certificate`, whatever the port, to a client that trusts `trusted`."""
+
+    certificate: Certificate | None = None
+    trusted: str = ""
+    directory: Path = Path()
+
+    def authority(self) -> str:
+        return self.trusted
+
+    def connect(self, address: str, port: int, timeout_s: float) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.settimeout(timeout_s)
+        threading.Thread(target=self._serve, args=(theirs,), daemon=True).start()
+        return ours
+
+    def _serve(self, end: socket.socket) -> None:
+        assert self.certificate is not None
+        pem = self.directory / "pair.pem"
+        pem.write_text(self.certificate.chain_and_key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        # The client hangs up on a certificate it does not trust; it is the client that is tested.
+        with end, contextlib.suppress(OSError), context.wrap_socket(end, server_side=True) as stream:
+            stream.recv(8192)
+            stream.sendall(self.said)
+
+
+RUN, OTHER_RUN = Secrets(), Secrets()
+
+
+@pytest.mark.parametrize(("service", "name"), [(TLS_APP, CERTIFIED_NAME), (TLS_WEB, "www.foobar.com")])
+def test_a_service_with_tls_is_ready_when_it_proves_its_name(
+    service: Service, name: str, tmp_path: Path
+) -> None:
+    def host(secrets: Secrets, name: str, status: int = 200) -> TLSHost:
+        certificate = secrets.certificate(name)
+        return TLSHost(http(status), certificate=certificate, trusted=RUN.authority, directory=tmp_path)
+
+    assert service.ready(host(RUN, name))
+    assert not service.ready(host(RUN, name, status=502))
+    for impostor in (host(OTHER_RUN, name), host(RUN, "db.foobar.com")):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            service.ready(impostor)
 
 
 @pytest.mark.parametrize(("service", "expected"), HTTP)
@@ -123,3 +176,35 @@ def test_an_answer_is_read_to_its_limit_and_no_further() -> None:
     status, received = http_status(host.connect("10.0.0.1", 80, 1.0), "www.foobar.com", "/", limit=1000)
     assert status == 200
     assert 1000 <= len(received) < 20_000
+
+
+@dataclass
+class StatusCursor:
+    """Answers SHOW REPLICA STATUS with `row`."""
+
+    row: dict[str, object] | None
+
+    def execute(self, query: str) -> None:
+        assert query == "SHOW REPLICA STATUS"
+
+    def fetchone(self) -> dict[str, object] | None:
+        return self.row
+
+
+@pytest.mark.parametrize("word", ["Slave", "Replica"])
+@pytest.mark.parametrize(
+    ("fetching", "applying", "ready"),
+    [("Yes", "Yes", True), ("Connecting", "Yes", False), ("Yes", "No", False), ("No", "No", False)],
+)
+def test_a_replica_is_ready_when_it_fetches_and_applies(
+    word: str, fetching: str, applying: str, ready: bool
+) -> None:
+    row: dict[str, object] = {
+        f"{word}_IO_State": "Waiting for source to send event", f"{word}_IO_Running": fetching,
+        f"{word}_SQL_Running": applying, f"{word}_SQL_Running_State": "has read all relay log",
+    }  # fmt: skip
+    assert replicates(StatusCursor(row)) is ready
+
+
+def test_a_server_that_was_never_told_its_primary_does_not_replicate() -> None:
+    assert not replicates(StatusCursor(None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,6 +144,38 @@ def test_every_dynamic_answer_names_its_host_and_is_not_stored(
     assert answer.headers.getlist("X-Served-By") == ["app1"]
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/health", 200),
+        ("/api/items/1", 200),
+        ("/static/site.css", 200),
+        ("/nothing", 404),
+        ("/?after=", 400),
+    ],
+)
+def test_every_answer_of_a_slow_release_waits_and_uses_no_cpu(
+    server: FakeServer, path: str, status: int
+) -> None:
+    slow = create_app(replace(CONFIG, answer_delay_ms=60), server.connect).test_client()
+    start_s, start_cpu_s = time.monotonic(), time.thread_time()
+    assert slow.get(path).status_code == status
+    assert time.monotonic() - start_s >= 0.06
+    assert time.thread_time() - start_cpu_s < 0.05
+
+
+def test_an_answer_made_of_rows_names_the_database_they_came_from(
+    site: FlaskClient, server: FakeServer
+) -> None:
+    for path in ("/", "/items/1", "/api/items", "/api/items/1", "/api/orders", "/api/items/1000"):
+        assert (path, site.get(path).headers.get("X-Database")) == (path, "primary")
+    for path in ("/health", "/health/deep", "/compute?ms=0", "/login", "/static/site.css", "/nothing"):
+        assert (path, site.get(path).headers.get("X-Database")) == (path, None)
+    assert site.put(ORDER, json={"item_id": 1, "quantity": 1}).headers["X-Database"] == "primary"
+    server.alive = False
+    assert "X-Database" not in site.get("/api/items/1").headers
 
 
 def test_static_files_may_be_kept(site: FlaskClient) -> None:

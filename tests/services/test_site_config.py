@@ -34,6 +34,22 @@ def test_the_file_gives_the_configuration(tmp_path: Path, monkeypatch: pytest.Mo
     assert create_app().test_client().get("/health").headers["X-Served-By"] == "app1"
 
 
+def test_a_replica_is_trusted_by_the_same_authority(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(GOOD_FILE + "[database.replica]\nhost = '10.0.2.12'\n[database.tls]\nca = '/ca.pem'\n")
+    site = read_config(path)
+    assert site.primary == replace(ENDPOINT, tls_ca="/ca.pem")
+    assert site.replica == replace(REPLICA, tls_ca="/ca.pem")
+
+
+def test_a_release_is_slow_only_when_the_file_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(GOOD_FILE)
+    assert read_config(path).answer_delay_ms == 0
+    path.write_text("answer_delay_ms = 300\n" + GOOD_FILE)
+    assert read_config(path) == replace(CONFIG, answer_delay_ms=300)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [(("host_name", "hostname"), "host_name is missing"),
@@ -41,6 +57,10 @@ def test_the_file_gives_the_configuration(tmp_path: Path, monkeypatch: pytest.Mo
      (("pool_size", "poolsize"), "unknown key database.poolsize"),
      (("pool_size = 2", "pool_size = 0"), "database.pool_size must be a positive"),
      (('host = "10.0.2.11"', ""), "either host or unix_socket"),
+     (("host_name", "answer_delay_ms = -1\nhost_name"), "answer_delay_ms must be a whole number from 0"),
+     (("host_name", "answer_delay_ms = 60001\nhost_name"), "answer_delay_ms must be a whole number from 0"),
+     (("host_name", "answer_delay_ms = true\nhost_name"), "answer_delay_ms must be a whole number from 0"),
+     (("host_name", "answer_delay_ms = 0.5\nhost_name"), "answer_delay_ms must be of type int"),
      (("[database]", "[database"), "not TOML")],
 )  # fmt: skip
 def test_a_wrong_file_is_refused_with_the_key_and_without_the_password(

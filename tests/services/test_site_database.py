@@ -261,6 +261,22 @@ def test_catalogue_reads_go_to_the_replica_and_orders_to_the_primary(
     assert replica.statements == 1
 
 
+def test_each_answer_names_the_database_that_served_it_and_not_the_one_before(
+    pair: FlaskClient, replica: FakeServer
+) -> None:
+    def served_by(path: str) -> str | None:
+        return pair.get(path).headers.get("X-Database")
+
+    order = pair.put(ORDER, json={"item_id": 1, "quantity": 1})
+    assert order.headers["X-Database"] == "primary"
+    assert [served_by(p) for p in ("/", "/health", ORDER, "/login", "/api/items/1")] == [
+        "replica", None, "primary", None, "replica",
+    ]  # fmt: skip
+    assert pair.post("/login", data={"name": "x", "password": "y"}).headers["X-Database"] == "replica"
+    replica.alive = False
+    assert served_by("/api/items/1") == "primary"
+
+
 def test_nothing_is_lost_with_the_replica(pair: FlaskClient, replica: FakeServer) -> None:
     replica.alive = False
     assert pair.get("/api/items/1").status_code == 200

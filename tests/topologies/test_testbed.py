@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
 
-from services.service import Host, Service
+from services.credentials import Secrets
+from services.service import File, Host, Service
 from topologies import cgroup, process, testbed
 from topologies.cgroup import Hierarchy
 from topologies.host import EmulatedHost
 from topologies.process import Process
 from topologies.stage0_simple import Stage0
 from topologies.testbed import Daemon, Testbed
-from topologies.waiting import DaemonDied, NotReady, wait_until
+from topologies.waiting import CommandFailed, DaemonDied, NotReady, TestbedError, wait_until
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,25 @@ class Sleeper(Service):
     script: str = "exec sleep 60"
     after: tuple[str, ...] = ()
     slow_s: float = 0.0
+    oneshot: bool = False  # type: ignore[misc]
+    word: str = "first"
     ready_timeout_s: ClassVar[float] = 0.5
+    environment: ClassVar[Mapping[str, str]] = {"GREETING": "hello"}
+    reload_signal: ClassVar[signal.Signals | None] = signal.SIGHUP
+
+    def render(self, secrets: Secrets) -> Mapping[str, File]:
+        return {"/word": File(self.word)}
+
+    def check(self) -> list[list[str]]:
+        return [["grep", "-q", "^[a-z]*$", "word"]]
 
     @property
     def command(self) -> list[str]:
         return ["sh", "-c", self.script]
 
     def ready(self, host: Host) -> bool:
-        return time.monotonic() - cast(FakeHost, host).started_s[self.name] >= self.slow_s
+        begun_s = cast(FakeHost, host).started_s.get(self.name, 0.0)  # a oneshot was never spawned
+        return time.monotonic() - begun_s >= self.slow_s
 
 
 @dataclass
@@ -53,9 +67,19 @@ class FakeHost:
     def path(self, inside: str) -> Path:
         return self.directory / inside.lstrip("/")
 
-    def spawn(self, name: str, command: list[str]) -> Process:
+    def put(self, inside: str, file: File) -> None:
+        self.path(inside).write_text(file.text)
+
+    def run(self, command: list[str], *, timeout_s: float) -> None:
+        try:
+            subprocess.run(command, cwd=self.directory, timeout=timeout_s, check=True)
+        except subprocess.CalledProcessError as error:
+            raise CommandFailed(str(error)) from error
+
+    def spawn(self, name: str, command: list[str], environment: Mapping[str, str]) -> Process:
         self.started_s[name] = time.monotonic()
-        begun = process.start(name, self.name, command, self.directory / f"{name}.log", dict(os.environ))
+        seen = {**os.environ, **environment}
+        begun = process.start(name, self.name, command, self.directory / f"{name}.log", seen)
         self.spawned.append(begun)
         return begun
 
@@ -150,3 +174,44 @@ def test_work_in_parallel_is_all_done_before_the_first_failure_is_raised() -> No
     with pytest.raises(ValueError, match="the first"):
         testbed._all_of(testbed._in_parallel(work, range(3)))
     assert sorted(done) == [1, 2]
+
+
+def test_a_oneshot_is_in_force_when_its_command_has_ended_well(bench: Testbed, host: FakeHost) -> None:
+    rules = Sleeper("nftables", "echo loaded >rules", oneshot=True)
+    (daemon,) = bench.daemons = daemons(host, rules)
+    bench.start_daemons([daemon])
+    assert host.path("/rules").read_text() == "loaded\n"
+    assert daemon.alive
+    assert daemon.state == "in force"
+    assert daemon.facts() == {"pid": None, "started": None, "stopped": False, "oneshot": True}
+    bench.assert_healthy()
+    with pytest.raises(CommandFailed):
+        bench.start_daemons(daemons(host, Sleeper("nftables", "exit 1", oneshot=True)))
+
+
+def test_what_a_service_says_of_the_environment_reaches_its_process(bench: Testbed, host: FakeHost) -> None:
+    (daemon,) = daemons(host, Sleeper("greeter", "echo $GREETING; exec sleep 60"))
+    bench.start_daemons([daemon])
+    log = host.spawned[0].log
+    wait_until(lambda: "hello" in log.read_text(), timeout_s=5, what="the greeting")
+
+
+def test_a_reconfigured_daemon_is_told_twice_and_ends_with_what_it_had(
+    bench: Testbed, host: FakeHost
+) -> None:
+    script = f"trap 'cat {host.path('/word')}; echo' HUP; echo up; while :; do sleep 0.01; done"
+    (daemon,) = daemons(host, Sleeper("named", script))
+    host.put("/word", File("first"))
+    bench.start_daemons([daemon])
+    log = host.spawned[0].log
+    wait_until(lambda: "up" in log.read_text(), timeout_s=5, what="the trap")
+    with bench.reconfigured(daemon, Sleeper("named", script, word="second")):
+        wait_until(lambda: "second" in log.read_text(), timeout_s=5, what="the first reload")
+    wait_until(lambda: log.read_text().split() == ["up", "second", "first"], timeout_s=5, what="the second")
+    # A configuration that its checker refuses never reaches the daemon, and the old one is put back.
+    with pytest.raises(CommandFailed), bench.reconfigured(daemon, Sleeper("named", script, word="NOT GOOD")):
+        pytest.fail("in force although refused")
+    assert host.path("/word").read_text() == "first"
+    daemon.process = None
+    with pytest.raises(TestbedError, match="cannot be reloaded"), bench.reconfigured(daemon, daemon.service):
+        pytest.fail("nobody was told")
