@@ -18,13 +18,13 @@ from experiments.harness import conduct, options
 from experiments.harness.conclusion import Conclusion
 from experiments.harness.generators import loading, probing
 from experiments.harness.progress import Progress
-from experiments.harness.run import CHECKOUT, VENV, Run
+from experiments.harness.run import Run
+from experiments.harness.standing import standing
 from experiments.harness.trials import HEADLINE, plan_trials, predict_outage
 from experiments.harness.watch import watching
 from loadtests.prober_config import ProberConfig, StreamConfig
 from topologies.host import TRUST_STORE
 from topologies.stage import DOMAIN, RESOLVER, Stage
-from topologies.testbed import Testbed
 
 FAILS_OVER = ("3.1", "a load balancer cluster fails over within the interval that VRRP predicts")
 REMAINS = ("3.10", "what is not a load balancer fails as its own redundancy predicts, or stays down")
@@ -86,11 +86,11 @@ def fail_over(chosen: Namespace, run: Run, progress: Progress, stage: Stage, fau
     vip, users = stage.site_addresses[0], chosen.users
     config = prober_config(stage, vip, chosen.rate or usual_rate_hz(stage, fault))
     report = Conclusion("failover", run, stage, chosen, claim_of(stage, fault), config.streams[0].period_s)
-    testbed = Testbed(
-        stage, run_id=run.run_id, results=run.directory, code=CHECKOUT, venv=VENV, say=progress.now
-    )
-    with progress.waiting(f"bringing up stage {stage.number}"), testbed, watching(testbed) as watch:
-        progress.say(f"stage {stage.number} answers after {testbed.timings['bring-up']:.1f} s")
+    with (
+        standing(stage, run, progress) as testbed,
+        progress.waiting("measuring"),
+        watching(testbed) as watch,
+    ):
         prediction = predict_outage(fault, testbed, vip, config.rate_hz + users)
         progress.say(f"predicted: {prediction.because}")
         with (

@@ -9,7 +9,7 @@ Each is undone at the end of its block.
 
 from __future__ import annotations
 
-import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,29 +65,30 @@ def _one_balancer(testbed: Testbed, balancer: str, balance: str) -> Iterator[Non
         return
     before = worker_pid(host)
     with testbed.reconfigured(daemon, replace(service, balance=balance)):
-        after = _another_worker(host, before)
+        after = worker_pid(host, other_than=before)
         yield
-    _another_worker(host, after)
+    worker_pid(host, other_than=after)
 
 
-def _another_worker(host: EmulatedHost, before: str) -> str:
-    """The pid of the worker that has taken over; the old one answers until then, with the old algorithm."""
-    wait_until(
-        lambda: worker_pid(host) != before, timeout_s=RELOADED_S, what=f"a new HAProxy worker on {host.name}"
-    )
-    return worker_pid(host)
+def worker_pid(host: EmulatedHost, other_than: str = "") -> str:
+    """Of the HAProxy worker that answers on the admin socket, once it is another than `other_than`.
 
+    After a reload the old worker answers until the new one has taken over. Raises NotReady.
+    """
+    found: list[str] = []
 
-def worker_pid(host: EmulatedHost) -> str:
-    """Of the HAProxy worker that answers on the admin socket. Raises OSError, also for half an answer."""
-    for line in ask_haproxy(host, "show info").splitlines():
-        if line.startswith("Pid: "):
-            return line.removeprefix("Pid: ")
-    raise ConnectionError(f"haproxy on {host.name} does not say its pid")
+    def says_so() -> bool:
+        lines = ask_haproxy(host, "show info").splitlines()
+        found[:] = [line.removeprefix("Pid: ") for line in lines if line.startswith("Pid: ")]
+        return bool(found) and found != [other_than]
+
+    what = f"HAProxy on {host.name} to say its pid" + (", a new one" if other_than else "")
+    wait_until(says_so, timeout_s=RELOADED_S, what=what)
+    return found[0]
 
 
 def ask_haproxy(host: EmulatedHost, command: str) -> str:
-    """One command on the admin socket and its whole answer (HAProxy Management Guide §9.3). Raises OSError."""
+    """The answer to one command on the admin socket (HAProxy Management Guide §9.3). Raises OSError."""
     with host.connect_unix(ADMIN_SOCKET, timeout_s=2.0) as connection:
         connection.sendall(f"{command}\n".encode())
         received = bytearray()
@@ -110,9 +111,13 @@ def _set_weights(testbed: Testbed, weights: Mapping[str, int]) -> None:
     """Raises CommandFailed with HAProxy's own words: silence is consent."""
     for balancer in testbed.stage.hosts_of("haproxy"):
         for server, weight in weights.items():
-            said = ask_haproxy(testbed.hosts[balancer], f"set server web/{server} weight {weight}").strip()
+            command = f"set server web/{server} weight {weight}"
+            try:
+                said = ask_haproxy(testbed.hosts[balancer], command).strip()
+            except OSError as error:
+                said = str(error)
             if said:
-                raise CommandFailed(f"{balancer}: haproxy says of weight {weight} for {server}: {said}")
+                raise CommandFailed(f"{balancer}: `{command}`: {said}")
 
 
 @contextmanager
@@ -152,8 +157,9 @@ def paired(testbed: Testbed) -> Iterator[None]:
     with ExitStack() as stack:
         for web, app in pairs(testbed).items():
             nginx = _nginx(testbed, web)
-            mine = (f"{testbed.stage.addresses[app].get('app')}:8000",)
-            if app != web and nginx.upstreams != mine:
+            addresses = testbed.stage.addresses[app].values()
+            mine = tuple(u for u in nginx.upstreams if u.rpartition(":")[0] in addresses)
+            if mine and mine != nginx.upstreams:
                 daemon = testbed.daemon(web, "nginx")
                 stack.enter_context(testbed.reconfigured(daemon, replace(nginx, upstreams=mine)))
         yield
@@ -205,16 +211,17 @@ def _further_addresses(host: EmulatedHost, interface: str, addresses: Sequence[s
 
 
 def _web_met(host: EmulatedHost, source: str, site: str, path: str, tls: ssl.SSLContext | None) -> str:
-    """The web server that answered one request from `source`. Raises OSError and CommandFailed."""
-    import socket
-
+    """The web server that answered one request from `source`. Raises CommandFailed."""
     connection = socket_in(host.pid, socket.AF_INET, socket.SOCK_STREAM)
-    with contextlib.ExitStack() as stack:
-        stack.callback(connection.close)
+    try:
         connection.settimeout(3.0)
         connection.bind((source, 0))
         connection.connect((site, 443 if tls else 80))
         status, answer = http_status(connection, DOMAIN, path, tls)
+    except OSError as error:
+        raise CommandFailed(f"{source} asked {site}: {error}") from error
+    finally:
+        connection.close()
     served = served_by(answer)
     if status != 200 or len(served) < 2:
         raise CommandFailed(f"{source} asked {site}: status {status}, served by {served}")
@@ -222,7 +229,7 @@ def _web_met(host: EmulatedHost, source: str, site: str, path: str, tls: ssl.SSL
 
 
 def served_by(answer: bytes) -> tuple[str, ...]:
-    """The hosts in the X-Served-By fields of a raw answer, client side first (each adds its own at the end)."""
+    """The hosts in the X-Served-By fields of a raw answer, client side first: each adds its own at the end."""
     head = answer.partition(b"\r\n\r\n")[0].decode("latin-1")
     fields = (line.partition(":") for line in head.split("\r\n")[1:])
     found = [value.strip() for name, _, value in fields if name.strip().lower() == "x-served-by"]

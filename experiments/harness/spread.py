@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from experiments.harness.chi_square import SIGNIFICANT, goodness_of_fit
+from experiments.harness.phases import Phase
 from loadtests.probes import Probe
 
 Share = tuple[float, float]  # lowest and highest
@@ -137,7 +138,9 @@ def slow_share(rate_hz: float, fast_s: float, slow_s: float, servers: int) -> Sh
     if servers < 2 or slow_s <= fast_s:
         raise ValueError("needs a slow server and a fast one")
     if rate_hz * fast_s >= 1:
-        raise ValueError(f"{rate_hz:g} requests/s, and even a fast server needs {fast_s * 1e3:.0f} ms for one")
+        raise ValueError(
+            f"{rate_hz:g} requests/s, and even a fast server needs {fast_s * 1e3:.0f} ms for one"
+        )
     fast = rate_hz * fast_s / (servers - 1)
     return 1 / (rate_hz * slow_s + servers), (1 + fast) / (rate_hz * slow_s + fast)
 
@@ -147,7 +150,88 @@ def widened(share: Share, n: int) -> Share:
     return max(0.0, share[0] - 1 / n), min(1.0, share[1] + 1 / n)
 
 
+# -- from phases to choices ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the rendered configurations say before anything is measured."""
+
+    webs: tuple[str, ...]  # the balancers' servers
+    apps: tuple[str, ...]  # each nginx's upstreams; fewer than two: it has no choice
+    balancers: int
+    check_inter_s: float
+    rate_hz: float  # of each stream: one to every balancer that holds an address
+    streams: int
+    slow_web: str  # whom the slow server makes slow, as the balancers see it
+    slow_app: str
+    delay_s: float
+
+    def strangers(self, seconds: float) -> int:
+        """Health checks that may come to one nginx in a window, and take their turns there."""
+        return self.balancers * (math.ceil(seconds / self.check_inter_s) + 1)
+
+
+def web_choices(layout: Layout, phase: Phase, balance: str) -> list[Choice]:
+    """Each balancer's choice between equally quick web servers."""
+    choices = []
+    for balancer, counts in chosen_at(phase.probes, 0, layout.webs).items():
+        n = sum(counts.values())
+        if balance == "source":
+            predicted, tested = {max(counts, key=lambda s: counts[s]): (1.0, 1.0)}, {}
+        elif balance == "roundrobin":
+            predicted, tested = taking_turns(layout.webs, n), even(layout.webs)
+        else:
+            predicted, tested = no_worse_than_chance(layout.webs, n), even(layout.webs)
+        choices.append(Choice(balancer, counts, predicted, tested))
+    return choices
+
+
+def app_choices(layout: Layout, phase: Phase) -> list[Choice]:
+    """Each nginx's choice between application servers; empty where it has none."""
+    if len(layout.apps) < 2:
+        return []
+    strangers = layout.strangers(phase.end_s - phase.start_s)
+    return [
+        Choice(
+            f"nginx on {web}", counts,
+            taking_turns(layout.apps, sum(counts.values()), strangers=strangers, streams=layout.streams),
+            even(layout.apps),
+        )
+        for web, counts in chosen_at(phase.probes, 1, layout.apps).items()
+    ]  # fmt: skip
+
+
+def slow_choices(layout: Layout, phase: Phase, balance: str, fast_s: float) -> list[Choice]:
+    """Each balancer's choice where one web server is slow. Raises ValueError where the model does not apply."""
+    choices = []
+    for balancer, counts in chosen_at(phase.probes, 0, layout.webs).items():
+        n = sum(counts.values())
+        if balance == "leastconn":
+            slow_s = layout.delay_s + fast_s
+            share = widened(slow_share(layout.rate_hz, fast_s, slow_s, len(layout.webs)), n)
+            choices.append(Choice(balancer, counts, {layout.slow_web: share}))
+        else:
+            choices.append(Choice(balancer, counts, taking_turns(layout.webs, n), even(layout.webs)))
+    return choices
+
+
 # -- times ------------------------------------------------------------------------------------------------
+
+
+def latencies_s(phases: Iterable[Phase]) -> list[float]:
+    """Of every probe, from the moment it was due."""
+    return [p.latency_s for phase in phases for p in phase.probes]
+
+
+def p95_s(phase: Phase) -> float:
+    return percentile_s([p.latency_s for p in phase.probes], 0.95)
+
+
+def mean_served_s(phases: Iterable[Phase]) -> float:
+    """Mean time from the connection to the end of the answer: what the client sees of it."""
+    times = [p.end_s - (p.connected_s or p.due_s) for phase in phases for p in phase.probes if p.good]
+    return sum(times) / len(times)
 
 
 def percentile_s(values_s: Sequence[float], q: float) -> float:
@@ -155,8 +239,3 @@ def percentile_s(values_s: Sequence[float], q: float) -> float:
     if not values_s:
         raise ValueError("no values, no percentile")
     return sorted(values_s)[max(0, math.ceil(q * len(values_s)) - 1)]
-
-
-def served_s(probe: Probe) -> float:
-    """From the connection to the end of the answer: what the client sees of the time at the server."""
-    return probe.end_s - (probe.due_s if probe.connected_s is None else probe.connected_s)
