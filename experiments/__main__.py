@@ -14,6 +14,7 @@ VERBS = {
         "experiments.failover",
         "kill the active load balancer, measure the outage against VRRP's prediction",
     ),
+    "balance": ("experiments.balance", "who gets which share of the requests, for each algorithm"),
     "bench": ("experiments.bench", "how fast and how precise the testbed itself is"),
     "up": ("experiments.operate.up", "bring a stage up and stay: table, URLs, Mininet's command line"),
     "ps": ("experiments.operate.ps", "what runs where, from another terminal"),

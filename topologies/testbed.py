@@ -272,12 +272,13 @@ class Testbed:
         with it; what it had before is back in force afterwards.
         """
         try:
-            self._reload(daemon, other)
+            self.reload(daemon, other)
             yield
         finally:
-            self._reload(daemon, daemon.service)
+            self.reload(daemon, daemon.service)
 
-    def _reload(self, daemon: Daemon, service: Service) -> None:
+    def reload(self, daemon: Daemon, service: Service) -> None:
+        """Put the configuration of `service` in force, until somebody puts another. Raises as `reconfigured`."""
         for inside, file in service.render(self.secrets).items():
             daemon.host.put(inside, file)
         for line in service.check():

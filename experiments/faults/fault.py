@@ -8,9 +8,10 @@ with fault.injected(testbed):      # injects, verifies that it took effect
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from topologies.stage import Stage
@@ -70,6 +71,11 @@ class Fault(ABC):
         """The network that is cut, where it is one."""
         return None
 
+    @property
+    def delay_s(self) -> float:
+        """How much longer every answer of the target takes."""
+        return 0.0
+
     def meant(self, daemon: Daemon) -> bool:
         """Whether this daemon is down because of the fault; any other that dies spoils the trial."""
         if daemon.host.name != self.target.host or self.segment is not None:
@@ -91,18 +97,26 @@ class Fault(ABC):
     @contextmanager
     def injected(self, testbed: Testbed) -> Iterator[None]:
         """Raises NotReady when the fault does not take effect, or the stage does not answer after healing."""
-        try:
-            self.inject(testbed)
-            wait_until(
-                lambda: self.took_effect(testbed),
-                timeout_s=5,
-                what=f"{self.name} of {self.target} to take effect",
-            )
+        with together(testbed, (self,)):
             yield
-        finally:
-            self.heal(testbed)
-            testbed.write_state()
-        testbed.assert_healthy()
+
+
+@contextmanager
+def together(testbed: Testbed, faults: Sequence[Fault]) -> Iterator[None]:
+    """Several faults at once; all are healed, the last one first, before the stage must answer again."""
+    with ExitStack() as healing:
+        healing.callback(testbed.write_state)
+        for fault in faults:
+            healing.callback(fault.heal, testbed)
+            fault.inject(testbed)
+        for fault in faults:
+            wait_until(
+                partial(fault.took_effect, testbed),
+                timeout_s=5,
+                what=f"{fault.name} of {fault.target} to take effect",
+            )
+        yield
+    testbed.assert_healthy()
 
 
 def daemon_of(target: Target, stage: Stage, fault: str) -> Target:

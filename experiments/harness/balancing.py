@@ -16,11 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from experiments.harness.configs import Backend, NginxUpstream, parse_haproxy, parse_nginx_upstreams
+from experiments.harness.configs import Backend, parse_haproxy, parse_nginx_upstreams
 from services.gunicorn import Gunicorn
-from services.haproxy import CONFIGURATION as HAPROXY_CFG
 from services.haproxy import HAProxy
-from services.nginx import CONFIGURATION as NGINX_CONF
 from services.nginx import Nginx
 from services.service import http_status
 from topologies.host import EmulatedHost
@@ -35,16 +33,17 @@ RELOADED_S = 10.0
 THREADS_OF_A_SLOW_SERVER = 64
 
 
-def backend_in_force(testbed: Testbed, balancer: str, balance: str) -> Backend:
-    """What the balancer's configuration says with this algorithm, read back from its rendered text."""
-    service = replace(_haproxy(testbed, balancer), balance=balance)
-    return parse_haproxy(service.render(testbed.secrets)[HAPROXY_CFG].text).backends[0]
+def backend_in_force(testbed: Testbed, balancer: str) -> Backend:
+    """The backend of a balancer, read back from its rendered configuration."""
+    return parse_haproxy(testbed.configs[balancer]["haproxy.cfg"]).backends[0]
 
 
-def upstream_of(testbed: Testbed, web: str) -> NginxUpstream:
-    """Where nginx on `web` passes requests to, read back from its rendered text."""
-    (upstream,) = parse_nginx_upstreams(_nginx(testbed, web).render(testbed.secrets)[NGINX_CONF].text)
-    return upstream
+def apps_of(testbed: Testbed, web: str) -> tuple[str, ...]:
+    """The hosts that nginx on `web` passes to, read back from its rendered file; none for a UNIX socket."""
+    (upstream,) = parse_nginx_upstreams(testbed.configs[web]["nginx.conf"])
+    hosts = {address: host for host, on in testbed.stage.addresses.items() for address in on.values()}
+    named = (hosts.get(server.address.rpartition(":")[0]) for server in upstream.servers)
+    return tuple(host for host in named if host is not None)
 
 
 @contextmanager
@@ -140,12 +139,20 @@ def slowed(testbed: Testbed, app: str, delay_ms: int) -> Iterator[None]:
 
 
 def pairs(testbed: Testbed) -> dict[str, str]:
-    """Web server → the one application server it passes to in `paired`; itself where it has just one."""
-    apps = testbed.stage.hosts_of("gunicorn")
-    webs = testbed.stage.hosts_of("nginx")
+    """Web server → the application server it passes to in `paired`; itself where both are one host.
+
+    Those for whom there is no further application server share the first.
+    """
+    webs, apps = testbed.stage.hosts_of("nginx"), testbed.stage.hosts_of("gunicorn")
     if set(apps) == set(webs):
         return {web: web for web in webs}
-    return {web: apps[number % len(apps)] for number, web in enumerate(webs)}
+    return {web: apps[number] if number < len(apps) else apps[0] for number, web in enumerate(webs)}
+
+
+def slow_pair(testbed: Testbed) -> tuple[str, str]:
+    """(web server, application server) of the last pair: no other web server passes to that application."""
+    apps = list(dict.fromkeys(pairs(testbed).values()))
+    return next((web, app) for web, app in pairs(testbed).items() if app == apps[-1])
 
 
 @contextmanager
@@ -229,7 +236,7 @@ def _web_met(host: EmulatedHost, source: str, site: str, path: str, tls: ssl.SSL
 
 
 def served_by(answer: bytes) -> tuple[str, ...]:
-    """The hosts in the X-Served-By fields of a raw answer, client side first: each adds its own at the end."""
+    """The hosts in the X-Served-By fields of a raw answer, client side first: each adds its own last."""
     head = answer.partition(b"\r\n\r\n")[0].decode("latin-1")
     fields = (line.partition(":") for line in head.split("\r\n")[1:])
     found = [value.strip() for name, _, value in fields if name.strip().lower() == "x-served-by"]

@@ -24,7 +24,6 @@ from experiments.harness.figure_style import BLACK, PAGE, new_figure, styled
 
 Point = tuple[float, float]
 FONT = "DejaVu Sans, Verdana, Segoe UI, Helvetica, Arial, sans-serif"
-HEAD = 13.0  # length of an arrowhead
 _DPI = 100
 
 
@@ -62,6 +61,11 @@ class Path:
     head_at_start: bool = False
     head_at_end: bool = False
 
+    @property
+    def head(self) -> float:
+        """The length of its arrowheads."""
+        return 11.0 + 1.6 * self.line
+
 
 @dataclass(frozen=True)
 class Words:
@@ -97,20 +101,20 @@ def width_of(text: str, size: float, bold: bool = False) -> float:
     return ems * size * (1.1 if bold else 1.0)
 
 
-def arrowhead(tip: Point, behind: Point) -> tuple[Point, Point, Point]:
+def arrowhead(tip: Point, behind: Point, length: float) -> tuple[Point, Point, Point]:
     """The triangle of a head at `tip` of a line that comes from `behind`."""
     angle = math.atan2(tip[1] - behind[1], tip[0] - behind[0])
     spread = math.radians(24)
     wings = (angle + math.pi - spread, angle + math.pi + spread)
-    left, right = ((tip[0] + HEAD * math.cos(a), tip[1] + HEAD * math.sin(a)) for a in wings)
+    left, right = ((tip[0] + length * math.cos(a), tip[1] + length * math.sin(a)) for a in wings)
     return tip, left, right
 
 
 def heads(path: Path) -> Iterator[tuple[Point, Point, Point]]:
     if path.head_at_start:
-        yield arrowhead(path.points[0], path.points[1])
+        yield arrowhead(path.points[0], path.points[1], path.head)
     if path.head_at_end:
-        yield arrowhead(path.points[-1], path.points[-2])
+        yield arrowhead(path.points[-1], path.points[-2], path.head)
 
 
 def shortened(path: Path) -> tuple[Point, ...]:
@@ -119,7 +123,7 @@ def shortened(path: Path) -> tuple[Point, ...]:
     for wanted, end, before in ((path.head_at_start, 0, 1), (path.head_at_end, -1, -2)):
         if wanted:
             (x, y), (bx, by) = points[end], points[before]
-            share = min(1.0, HEAD * 0.7 / max(math.hypot(bx - x, by - y), 1e-9))
+            share = min(1.0, path.head * 0.7 / max(math.hypot(bx - x, by - y), 1e-9))
             points[end] = (x + (bx - x) * share, y + (by - y) * share)
     return tuple(points)
 

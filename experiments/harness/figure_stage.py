@@ -8,39 +8,53 @@ opening. What is told by colour is also told by words or by the kind of line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from experiments.harness import stage_legend
-from experiments.harness.drawing import Box, Drawing, Path, Point, Shape, Words, width_of
-from experiments.harness.figure_style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
-from experiments.harness.stage_cells import SMALL, TEXT, Cell, span
-from experiments.harness.stage_plan import BADGE, PLATE, Frame, Group, Plan, Route, label_width, plan_of
-from experiments.harness.stage_streams import Kind, Stream, named
+from experiments.harness.drawing import Box, Drawing, Path, Point, Shape, Words
+from experiments.harness.figure_style import GREY, PURPLE, VERMILLION
+from experiments.harness.stage_cells import Cell
+from experiments.harness.stage_legend import BESIDE, COLUMN, in_words, items_of, listed
+from experiments.harness.stage_legend import signs as signs_of
+from experiments.harness.stage_plan import PLATE, Frame, Group, Plan, Route, plan_of
+from experiments.harness.stage_signs import BADGE, DASHES, NETWORK_COLOURS, SMALL, TEXT, arrow, badge, pill
+from experiments.harness.stage_streams import Stream, span
 from topologies.monitoring import SEGMENT as MONITORING
 from topologies.stage import DOMAIN, NETWORKS, Settings, Stage
 
-NETWORK_COLOURS = {"public": SKY, "app": GREEN, "data": ORANGE, MONITORING: PURPLE}
-STREAM_COLOURS: dict[Kind, str] = {"request": BLUE, "watch": PURPLE, "further": BLACK}
-DASHES: dict[Kind, tuple[float, ...]] = {"request": (), "watch": (9.0, 5.0), "further": (14.0, 4.0, 3.0, 4.0)}
 PALE = "#F3F3F3"
 SLOT = 130.0  # between two arrows into one group
-LANE = 38.0  # between two arrows side by side
+LANE = 46.0  # between two arrows side by side
 _WIRE_AT = 26.0  # from a box's edge
 
 
 def draw(stage: Stage) -> Drawing:
     """The picture of `stage`, its title, and the same in words for who cannot see it."""
     plan = plan_of(stage)
-    width, height, beside = stage_legend.beside(plan)
+    beside, width, bottom = _margin(plan)
+    signs, height = signs_of(plan, bottom, width)
     shapes = (
         *_title(stage), *_bars(plan), *_frames(plan), *_plates(plan), *_rail(plan),
         *(shape for group in plan.groups for shape in _wires(plan, group)),
         *(shape for route in plan.routes for shape in _arrows(plan, route)),
         *(shape for group in plan.groups for cell in group.cells for shape in _cell(cell)),
         *(shape for cell in plan.monitors for shape in _cell(cell)),
-        *beside,
+        *beside, *signs,
     )  # fmt: skip
-    return Drawing(width, height, title_of(stage), stage_legend.in_words(plan), shapes)
+    return Drawing(width, height, title_of(stage), in_words(plan), shapes)
+
+
+def _margin(plan: Plan) -> tuple[list[Shape], float, float]:
+    """(list of streams, width of the drawing, where it ends); the monitors stand below the list."""
+    if not plan.monitors and plan.right > BESIDE * plan.bottom:
+        columns = int((plan.right - 24) // COLUMN)
+        beside, bottom = listed(items_of(plan, COLUMN - 24), 24, plan.bottom, columns)
+        return beside, plan.right + 24, bottom
+    x = plan.rail + 64 if plan.monitors else plan.right + 40
+    beside, bottom = listed(items_of(plan, COLUMN - 24), x, 108)
+    for cell in plan.monitors:
+        cell.x, cell.y = x, bottom + 16
+        bottom = cell.bottom
+    return beside, x + COLUMN, max(plan.bottom, bottom + 16)
 
 
 def title_of(stage: Stage) -> str:
@@ -69,7 +83,7 @@ def changed(settings: Settings) -> Iterator[str]:
 
 def _bars(plan: Plan) -> Iterator[Shape]:
     for name, y in plan.bars.items():
-        yield Path(((24, y), (plan.main_right, y)), NETWORK_COLOURS[name], line=9)
+        yield Path(((24, y), (plan.right, y)), NETWORK_COLOURS[name], line=9)
         yield Words(24, y - 14, name, 19, bold=True)
         yield Words(24, y + 28, NETWORKS[name], TEXT)
 
@@ -95,10 +109,10 @@ def _rail(plan: Plan) -> Iterator[Shape]:
     if not plan.monitors:
         return
     ends = [frame.box.middle[1] for frame in plan.frames] + [cell.y + cell.height / 2 for cell in plan.monitors]
-    top, bottom = min(ends) - 34, max(ends) + 34
+    top, bottom = min(ends) - 70, max(ends) + 34
     yield Path(((plan.rail, top), (plan.rail, bottom)), PURPLE, line=9)
-    yield Words(plan.rail - 8, top - 36, MONITORING, 19, bold=True)
-    yield Words(plan.rail - 8, top - 13, NETWORKS[MONITORING], TEXT)
+    yield Words(plan.rail - 14, top + 16, MONITORING, 19, bold=True, anchor="end")
+    yield Words(plan.rail - 14, top + 40, NETWORKS[MONITORING], TEXT, anchor="end")
     for frame in plan.frames:
         hosts = {host for group in frame.groups for host in group.hosts}
         y = frame.box.middle[1]
@@ -114,15 +128,14 @@ def _watched(plan: Plan, hosts: set[str], rail: Point, edge: Point) -> Iterator[
     inwards = any(pair[1] in hosts for s in mine for pair in s.pairs)
     outwards = any(pair[0] in hosts for s in mine for pair in s.pairs)
     yield Path((rail, edge), PURPLE, 2.5, DASHES["watch"], head_at_start=outwards, head_at_end=inwards)
-    x = edge[0]
+    x = edge[0] + 44
     for stream in mine:
         yield from badge(stream, (x, edge[1]))
         x += BADGE + 2
 
 
 def _by_rail(plan: Plan, stream: Stream) -> bool:
-    drawn = {id(s) for route in plan.routes for s in route.streams}
-    return id(stream) not in drawn
+    return not any(stream in route.streams for route in plan.routes)
 
 
 # -- hosts and firewalls -----------------------------------------------------------------------------
@@ -137,17 +150,14 @@ def _frames(plan: Plan) -> Iterator[Shape]:
             yield Box(inner.x, inner.y, inner.width, inner.height, stroke=VERMILLION, line=1.5, radius=6, fill="none")
         else:
             yield Box(box.x, box.y, box.width, box.height, stroke=GREY, line=1.5, dash=(3, 5), radius=10, fill="none")
-        yield from _tab(frame)
+        yield from _name(frame)
 
 
-def _tab(frame: Frame) -> Iterator[Shape]:
-    """The frame's name, on its lower line: the upper one has the openings."""
-    said = f"firewall “{frame.layer}”" if frame.raised else f"“{frame.layer}”: no firewall"
-    width = width_of(said, TEXT, bold=True) + 20
-    x, y = frame.box.right - width - 18, frame.box.bottom
-    colour = VERMILLION if frame.raised else GREY
-    yield Box(x, y - 14, width, 27, fill="#FFFFFF", stroke=colour, line=1.5, radius=4)
-    yield Words(x + 10, y + 5, said, TEXT, bold=True)
+def _name(frame: Frame) -> Iterator[Shape]:
+    """The frame's name, at its upper left corner."""
+    x, y = frame.box.x - 10, frame.box.y + 26
+    yield Words(x, y, "firewall" if frame.raised else "no firewall", TEXT, anchor="end")
+    yield Words(x, y + 21, f"“{frame.layer}”", TEXT, bold=True, anchor="end")
 
 
 def _plates(plan: Plan) -> Iterator[Shape]:
@@ -177,58 +187,65 @@ def _cell(cell: Cell) -> Iterator[Shape]:
 def _arrows(plan: Plan, route: Route) -> Iterator[Shape]:
     if route.source is route.destination:
         for lane, stream in enumerate(route.streams):
-            yield from _among(route.source, stream, lane, len(route.streams))
+            yield from _among(route.source, stream, (lane - (len(route.streams) - 1) / 2) * LANE)
     elif route.source.row == route.destination.row:
         yield from _across(plan, route)
     else:
-        yield from _down(plan, route)
+        yield from _between_rows(plan, route)
 
 
-def _among(group: Group, stream: Stream, lane: int, lanes: int) -> Iterator[Shape]:
+def _among(group: Group, stream: Stream, lane: float) -> Iterator[Shape]:
     """Between neighbours of one group."""
     for one, other in zip(group.cells, group.cells[1:], strict=False):
         forth = any((a, b) in stream.pairs for a in one.hosts for b in other.hosts)
         back = any((b, a) in stream.pairs for a in one.hosts for b in other.hosts)
         if forth or back:
-            y = one.y + one.height / 2 + (lane - (lanes - 1) / 2) * LANE
-            yield from _line([stream], ((one.right, y), (other.x, y)), back, forth)
-            yield from _label([stream], ((one.right + other.x) / 2 + (back - forth) * 4, y))
+            y = one.y + one.height / 2 + lane
+            yield from arrow(stream.kind, bool(stream.tls), ((one.right, y), (other.x, y)), back, forth)
+            yield from pill([stream], ((one.right + other.x) / 2 + (back - forth) * 4, y))
 
 
 def _across(plan: Plan, route: Route) -> Iterator[Shape]:
-    """From one group to the next in its row."""
-    a, b = route.source.plate, route.destination.plate
+    """From one group to another in its row."""
+    a, b = route.source.outline, route.destination.outline
     forth = a.x < b.x
     start, end = (a.right, b.x) if forth else (a.x, b.right)
-    same = [r for r in plan.routes if {id(r.source), id(r.destination)} == {id(route.source), id(route.destination)}]
+    ends = {id(route.source), id(route.destination)}
+    same = [r for r in plan.routes if {id(r.source), id(r.destination)} == ends]
     y = a.middle[1] + (same.index(route) - (len(same) - 1) / 2) * LANE
-    yield from _line(route.streams, ((start, y), (end, y)), False, True)
-    yield from _label(route.streams, ((start + end) / 2 - (5 if forth else -5), y))
+    yield from _arrow(route, ((start, y), (end, y)))
+    yield from pill(route.streams, ((start + end) / 2 - (5 if forth else -5), y))
 
 
-def _down(plan: Plan, route: Route) -> Iterator[Shape]:
+def _between_rows(plan: Plan, route: Route) -> Iterator[Shape]:
     """Through the networks between two rows, and into the frame around the other group."""
     falls = route.source.row < route.destination.row
+    lower = route.destination if falls else route.source
     start_x, end_x = _slot(plan, route, route.source), _slot(plan, route, route.destination)
-    upper, lower = (route.source, route.destination) if falls else (route.destination, route.source)
     turn = list(plan.bars.values())[lower.row - 1] + 20
-    start_y, end_y = (upper.plate.bottom, lower.plate.y) if falls else (lower.plate.y, upper.plate.bottom)
+    if falls:
+        start_y, end_y = route.source.outline.bottom, route.destination.outline.y
+    else:
+        start_y, end_y = route.source.outline.y, route.destination.outline.bottom
     bends = ((start_x, turn), (end_x, turn)) if abs(start_x - end_x) > 1 else ()
-    yield from _line(route.streams, ((start_x, start_y), *bends, (end_x, end_y)), False, True)
-    edge = _edge_of(plan, route.destination, falls)
-    yield from _label(route.streams, (end_x, edge))
+    yield from _arrow(route, ((start_x, start_y), *bends, (end_x, end_y)))
+    yield from pill(route.streams, (end_x, _edge_of(plan, route.destination, falls)))
+
+
+def _arrow(route: Route, points: tuple[Point, ...]) -> Iterator[Shape]:
+    tls = any(stream.tls for stream in route.streams)
+    return arrow(route.streams[0].kind, tls, points, back=False, forth=True)
 
 
 def _slot(plan: Plan, route: Route, group: Group) -> float:
     """Where the route leaves or enters this group: side by side with the others on that side of it."""
-    other = route.destination if group is route.source else route.source
-    above = other.row < group.row
-    here = [
-        r for r in plan.routes
-        if group in (r.source, r.destination) and r.source.row != r.destination.row
-        and ((r.destination if r.source is group else r.source).row < group.row) == above
-    ]  # fmt: skip
-    return group.centre + (here.index(route) - (len(here) - 1) / 2) * SLOT
+
+    def side(r: Route) -> int:
+        other = r.destination if r.source is group else r.source
+        return (other.row > group.row) - (other.row < group.row)
+
+    mine = [r for r in plan.routes if group in (r.source, r.destination) and side(r) == side(route)]
+    return group.port + (mine.index(route) - (len(mine) - 1) / 2) * SLOT
 
 
 def _edge_of(plan: Plan, group: Group, from_above: bool) -> float:
@@ -237,45 +254,3 @@ def _edge_of(plan: Plan, group: Group, from_above: bool) -> float:
         if group in frame.groups:
             return frame.box.y if from_above else frame.box.bottom
     return group.plate.y - 42 if from_above else group.plate.bottom + 40
-
-
-def _line(streams: Iterable[Stream], points: tuple[Point, ...], back: bool, forth: bool) -> Iterator[Shape]:
-    """Plain text is one thick line; TLS is a tube."""
-    carried = list(streams)
-    kind = carried[0].kind
-    colour, dash = STREAM_COLOURS[kind], DASHES[kind]
-    if any(s.tls for s in carried):
-        yield Path(points, colour, 8, dash, back, forth)
-        yield Path(_inside(points, back, forth), "#FFFFFF", 3, dash)
-    else:
-        yield Path(points, colour, 3.5, dash, back, forth)
-
-
-def _inside(points: tuple[Point, ...], back: bool, forth: bool) -> tuple[Point, ...]:
-    """The hollow of a tube ends before its arrowheads."""
-    from experiments.harness.drawing import shortened
-
-    return shortened(Path(shortened(Path(points, head_at_start=back, head_at_end=forth)), head_at_start=back, head_at_end=forth))
-
-
-def _label(streams: list[Stream], middle: Point) -> Iterator[Shape]:
-    """Number and ports, on the arrow."""
-    width = label_width(streams)
-    x, y = middle[0] - width / 2, middle[1]
-    yield Box(x, y - 17, width, 34, fill="#FFFFFF", stroke=BLACK, line=1.5, radius=17)
-    for stream in streams:
-        yield from badge(stream, (x + 4 + BADGE / 2, y))
-        yield Words(x + BADGE + 10, y + 6, stream.ports, TEXT, bold=True)
-        x += label_width([stream])
-
-
-def badge(stream: Stream, middle: Point) -> Iterator[Shape]:
-    """The number of a stream in a disc."""
-    x, y = middle
-    colour = STREAM_COLOURS[stream.kind]
-    yield Box(x - BADGE / 2, y - BADGE / 2, BADGE, BADGE, fill=colour, stroke="#FFFFFF", line=1, radius=BADGE / 2)
-    dark = stream.kind == "watch"
-    yield Words(x, y + 5.5, str(stream.number), TEXT - 1, bold=True, colour=BLACK if dark else "#FFFFFF", anchor="middle")
-
-
-__all__ = ["badge", "changed", "draw", "named", "title_of"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from experiments.harness.model import LoadSample
@@ -18,7 +18,6 @@ from topologies.host import EmulatedHost
 from topologies.process import Process
 from topologies.waiting import DaemonDied, wait_until
 
-PROBES = "probes.csv"
 LOAD = "locust"
 
 
@@ -37,11 +36,16 @@ class RunningProber:
 
 
 @contextmanager
-def probing(host: EmulatedHost, config: ProberConfig, results: Path) -> Iterator[RunningProber]:
-    """Probe from `host` while the block runs. Raises DaemonDied when the prober ends early."""
-    (results / "prober.json").write_text(config.to_json())
-    process = host.spawn("prober", launch.prober("prober.json"), launch.ENVIRONMENT)
-    prober = RunningProber(process, results / PROBES, {})
+def probing(
+    host: EmulatedHost, config: ProberConfig, results: Path, name: str = "prober"
+) -> Iterator[RunningProber]:
+    """Probe from `host` while the block runs. Raises DaemonDied when the prober ends early.
+
+    A second prober of one run needs another `name`, and another output.
+    """
+    (results / f"{name}.json").write_text(config.to_json())
+    process = host.spawn(name, launch.prober(f"{name}.json"), launch.ENVIRONMENT)
+    prober = RunningProber(process, results / PurePosixPath(config.output).name, {})
 
     def first_probe_is_out() -> bool:
         process.assert_running()

@@ -14,7 +14,9 @@ from topologies.stage import DOMAIN
 FREQUENCIES = Path("/usr/share/nmap/nmap-services")
 #: Without that table: all that RFC 6335 calls system ports.
 SYSTEM_PORTS = range(1, 1024)
-SNMP_GET_REQUEST = bytes.fromhex("302902010104067075626c6963a01c02040000000102010002010030 0e300c06082b060102010101000500")
+SNMP_GET_REQUEST = bytes.fromhex(
+    "302902010104067075626c6963a01c02040000000102010002010030 0e300c06082b060102010101000500"
+)
 
 
 def common_ports(count: int, table: Path = FREQUENCIES) -> list[int]:
@@ -48,8 +50,8 @@ def tftp_question() -> bytes:
 def sip_question() -> bytes:
     """OPTIONS, which every SIP server answers (RFC 3261, section 11)."""
     return (
-        b"OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bKx\r\nMax-Forwards: 0\r\nFrom: <sip:x>;tag=x\r\n"
-        b"To: <sip:x>\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        b"OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bKx\r\nMax-Forwards: 0\r\n"
+        b"From: <sip:x>;tag=x\r\nTo: <sip:x>\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
     )
 
 

@@ -55,12 +55,13 @@ __all__ = [
 
 Route = Literal["static", "dynamic", "data"]
 
-FAULTS = ("none", "host-crash", "link-down", "process-kill", "hang", "graceful-stop")
+FAULTS = ("none", "host-crash", "link-down", "process-kill", "hang", "graceful-stop", "slow-answers")
 #: What a new connection to the target meets.
 REACH: Mapping[str, Reach] = {
     "host-crash": "black-hole", "link-down": "black-hole", "process-kill": "refused",
     "graceful-stop": "refused", "hang": "silent",
 }  # fmt: skip
+_READ_ONLY = re.compile(r"^\s*(super_)?read_only\s*(=\s*(1|on|true)\s*)?$", re.IGNORECASE | re.MULTILINE)
 #: Which tiers a probe of each route needs.
 NEEDS: Mapping[Route, frozenset[str]] = {
     "static": frozenset({"lb", "web"}),
@@ -77,18 +78,21 @@ class Probing:
     route: Route = "data"
     rate_hz: float = 200.0
     interface: str | None = None  # whose link goes down; None: the one keepalived speaks on
+    delay_s: float = 0.0  # slow-answers: how much longer every answer of the target takes
 
 
 def predict(
     fault: str, target_host: str, target_daemon: str | None, configs: Configs, vip: str, *,
     probe_timeout_s: float = 0.5, route: Route = "data", rate_hz: float = 200.0, interface: str | None = None,
+    delay_s: float = 0.0,
 ) -> Prediction:  # fmt: skip
     """The outage that a stream of probes pinned to `vip` will see. `target_daemon` None: the whole host.
 
     `interface` matters to link-down alone: the link of a load balancer that keepalived does not watch.
+    `delay_s` matters to slow-answers alone.
     Raises ValueError for an unknown fault, ConfigError if the configuration does not say enough.
     """
-    probing = Probing(probe_timeout_s, route, rate_hz, interface)
+    probing = Probing(probe_timeout_s, route, rate_hz, interface, delay_s)
     return total(timings(fault, target_host, target_daemon, configs, vip, probing))
 
 
@@ -113,6 +117,8 @@ def timings(
         return (_unharmed("control: nothing is broken"),)
     if host not in configs:
         raise ConfigError(f"no configuration of {host}: only of {', '.join(sorted(configs))}")
+    if fault == "slow-answers":
+        return (_slow(host, configs, probing),)
     reach = REACH[fault]
     if reach == "black-hole":
         daemon = None  # the host dies, not one of its daemons
@@ -254,10 +260,28 @@ def _app(reach: Reach, host: str, configs: Configs, vip: str, probing: Probing) 
 
 
 def _database(host: str, configs: Configs) -> tuple[Timing, ...]:
-    text = file_of(configs[host], "my.cnf") or ""
-    if re.search(r"^\s*(super_)?read_only\s*(=\s*(1|on|true)\s*)?$", text, re.IGNORECASE | re.MULTILINE):
-        return (_unharmed(f"{host} is a read-only replica"),)
+    """Of catalogue reads, which is what is probed; writes stop with the primary in any case."""
+    if _read_only(configs[host]):
+        return (_unharmed(f"{host} is a read-only replica: reads turn to the primary"),)
+    replicas = [other for other, files in configs.items() if other != host and _read_only(files)]
+    if replicas:
+        return (_unharmed(f"catalogue reads go to the replica on {', '.join(replicas)}; only writes stop"),)
     return (_never(f"{host} is the database: nothing takes over"),)
+
+
+def _read_only(files: Mapping[str, str]) -> bool:
+    text = file_of(files, "my.cnf") or ""
+    return bool(_READ_ONLY.search(text))
+
+
+def _slow(host: str, configs: Configs, probing: Probing) -> Timing:
+    """Every answer comes, and passes every health check; only who waits less than it takes misses it."""
+    if "app" not in tiers_of(configs[host], None) & NEEDS[probing.route]:
+        return _unharmed(f"{host} answers no {probing.route} request itself")
+    takes = f"every answer of {host} takes {seconds(probing.delay_s)} s longer"
+    if probing.delay_s + ANSWER_S <= probing.timeout_s:
+        return _unharmed(f"{takes}, a probe waits {seconds(probing.timeout_s)} s")
+    return _never(f"{takes} than a probe waits, and passes its checks: its share of probes is lost")
 
 
 def _unharmed(because: str) -> Timing:

@@ -1,4 +1,4 @@
-"""Who answers on which port: a scanner of connects that never block, bounded in rate and in number.
+"""Who answers on which port: a scanner of questions that never block, bounded in rate and in number.
 
     SYN ──► SYN-ACK   open         somebody listens, and nothing in between objects
         ──► RST       closed       the packet got there; nobody listens
@@ -20,21 +20,26 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Literal, NamedTuple
 
 State = Literal["open", "closed", "silent", "unreachable"]
-Endpoint = tuple[str, int]  # address, port
 
 #: Descriptors that belong to the rest of the process.
 KEPT_DESCRIPTORS = 200
 _NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM)
 #: Closing sends RST: an opening that was found is neither used nor left behind in TIME_WAIT.
-_LINGER = struct.pack("ii", 1, 0)
+_RESET = struct.pack("ii", 1, 0)
 
-Key = TypeVar("Key", bound=Hashable)
+
+class Endpoint(NamedTuple):
+    """Where to ask, and by UDP what. Without a `question` it is TCP: the connection itself is the question."""
+
+    address: str
+    port: int
+    question: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -45,46 +50,87 @@ class Pace:
     one lost packet is no verdict.
     """
 
-    rate_hz: float = 8000.0
-    at_once: int = 4000
+    rate_hz: float = 10_000.0
+    at_once: int = 5000
     timeout_s: float = 0.4
 
 
-def scan_tcp(endpoints: Sequence[Endpoint], pace: Pace) -> dict[Endpoint, State]:
-    """The state of each (address, port). Raises OSError when the process runs out of descriptors."""
+@dataclass
+class _Asked:
+    """A question on its way, and the moment it is given up."""
 
-    def ask(endpoint: Endpoint) -> tuple[socket.socket, int]:
-        asker = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        return asker, asker.connect_ex(endpoint)
-
-    def answer(asker: socket.socket) -> State:
-        refused = asker.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if not refused:
-            asker.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
-        return _state(refused)
-
-    return _scan(endpoints, ask, answer, select.EPOLLOUT, pace)
+    endpoint: Endpoint
+    asker: socket.socket
+    until_s: float
 
 
-def scan_udp(questions: Mapping[Endpoint, bytes], pace: Pace) -> dict[Endpoint, State]:
-    """Send each (address, port) its datagram. Only an answer says "open": nothing else can be told by UDP."""
+def scan(endpoints: Sequence[Endpoint], pace: Pace) -> dict[Endpoint, State]:
+    """The state of each, asked no faster than `pace`. By UDP only an answer says "open".
 
-    def ask(endpoint: Endpoint) -> tuple[socket.socket, int]:
-        asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        refused = asker.connect_ex(endpoint)
-        if not refused:
-            asker.send(questions[endpoint])
-            refused = errno.EINPROGRESS
-        return asker, refused
-
-    def answer(asker: socket.socket) -> State:
+    Raises OSError when the process runs out of sockets.
+    """
+    states: dict[Endpoint, State] = {}
+    waiting: dict[int, _Asked] = {}  # by descriptor; in the order of asking, which is that of deadlines
+    to_ask = deque(endpoints)
+    due_s = time.monotonic()
+    with _descriptors(pace.at_once) as at_once, select.epoll() as poll:
         try:
-            asker.recv(4096)
-        except OSError as error:
-            return _state(error.errno or errno.ECONNREFUSED)
-        return "open"
+            while to_ask or waiting:
+                now_s = time.monotonic()
+                due_s = max(due_s, now_s - 0.01)  # a delay is not made up for by a burst
+                while to_ask and due_s <= now_s and len(waiting) < at_once:
+                    due_s += 1 / pace.rate_hz
+                    endpoint = to_ask.popleft()
+                    asker, refused = _ask(endpoint)
+                    if refused == errno.EINPROGRESS:
+                        waiting[asker.fileno()] = _Asked(endpoint, asker, now_s + pace.timeout_s)
+                        poll.register(asker, select.EPOLLIN if endpoint.question else select.EPOLLOUT)
+                    else:
+                        states[endpoint] = _state(refused)
+                        asker.close()
+                next_s = min(due_s if to_ask else math.inf, _first_end_s(waiting))
+                for number, _ in poll.poll(max(0.0005, next_s - now_s)) if waiting else ():
+                    asked = waiting.pop(number)
+                    states[asked.endpoint] = _answer(asked)
+                    asked.asker.close()
+                while _first_end_s(waiting) <= time.monotonic():
+                    late = waiting.pop(next(iter(waiting)))
+                    states[late.endpoint] = "silent"
+                    late.asker.close()
+        finally:
+            for asked in waiting.values():
+                asked.asker.close()
+    return states
 
-    return _scan(list(questions), ask, answer, select.EPOLLIN, pace)
+
+def _ask(endpoint: Endpoint) -> tuple[socket.socket, int]:
+    """The socket, and EINPROGRESS or the error that is the answer already."""
+    kind = socket.SOCK_DGRAM if endpoint.question else socket.SOCK_STREAM
+    asker = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+    try:
+        refused = asker.connect_ex((endpoint.address, endpoint.port))
+        if endpoint.question and not refused:
+            asker.send(endpoint.question)
+            refused = errno.EINPROGRESS
+    except OSError as error:
+        asker.close()
+        if error.errno not in _NO_WAY:
+            raise
+        refused = error.errno
+    return asker, refused
+
+
+def _answer(asked: _Asked) -> State:
+    if not asked.endpoint.question:
+        refused = asked.asker.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not refused:
+            asked.asker.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        return _state(refused)
+    try:
+        asked.asker.recv(4096)
+    except OSError as error:
+        return _state(error.errno or errno.ECONNREFUSED)
+    return "open"
 
 
 def _state(number: int) -> State:
@@ -95,58 +141,7 @@ def _state(number: int) -> State:
     return "silent" if number == errno.ETIMEDOUT else "closed"
 
 
-@dataclass
-class _Asked(Generic[Key]):
-    """A question on its way, and the moment it is given up."""
-
-    key: Key
-    asker: socket.socket
-    until_s: float
-
-
-def _scan(
-    keys: Sequence[Key],
-    ask: Callable[[Key], tuple[socket.socket, int]],
-    answer: Callable[[socket.socket], State],
-    events: int,
-    pace: Pace,
-) -> dict[Key, State]:
-    """Ask every key, never faster than `pace`, and take each answer until its own deadline."""
-    states: dict[Key, State] = {}
-    waiting: dict[int, _Asked[Key]] = {}  # by descriptor; in the order of asking, which is that of deadlines
-    to_ask = deque(keys)
-    due_s = time.monotonic()
-    with _descriptors(pace.at_once) as at_once, select.epoll() as poll:
-        try:
-            while to_ask or waiting:
-                now_s = time.monotonic()
-                due_s = max(due_s, now_s - 0.01)  # a delay is not made up for by a burst
-                while to_ask and due_s <= now_s and len(waiting) < at_once:
-                    key = to_ask.popleft()
-                    asker, refused = ask(key)
-                    if refused == errno.EINPROGRESS:
-                        waiting[asker.fileno()] = _Asked(key, asker, now_s + pace.timeout_s)
-                        poll.register(asker.fileno(), events)
-                    else:
-                        states[key] = _state(refused)
-                        asker.close()
-                    due_s += 1 / pace.rate_hz
-                next_s = min(due_s if to_ask else math.inf, _first_end_s(waiting))
-                for number, _ in poll.poll(max(0.0005, next_s - now_s)) if waiting or to_ask else ():
-                    asked = waiting.pop(number)
-                    states[asked.key] = answer(asked.asker)
-                    asked.asker.close()
-                while _first_end_s(waiting) <= time.monotonic():
-                    late = waiting.pop(next(iter(waiting)))
-                    states[late.key] = "silent"
-                    late.asker.close()
-        finally:
-            for asked in waiting.values():
-                asked.asker.close()
-    return states
-
-
-def _first_end_s(waiting: Mapping[int, _Asked[Key]]) -> float:
+def _first_end_s(waiting: Mapping[int, _Asked]) -> float:
     return next(iter(waiting.values())).until_s if waiting else math.inf
 
 

@@ -203,7 +203,7 @@ def app_choices(layout: Layout, phase: Phase) -> list[Choice]:
 
 
 def slow_choices(layout: Layout, phase: Phase, balance: str, fast_s: float) -> list[Choice]:
-    """Each balancer's choice where one web server is slow. Raises ValueError where the model does not apply."""
+    """Each balancer's choice where one web server is slow. Raises ValueError where no model applies."""
     choices = []
     for balancer, counts in chosen_at(phase.probes, 0, layout.webs).items():
         n = sum(counts.values())

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from experiments.harness.drawing import width_of
+from experiments.harness.stage_signs import NAME, SMALL, TEXT
 from experiments.harness.stage_streams import named, span
 from services.keepalived import Keepalived
 from services.nftables import Nftables
@@ -31,7 +32,6 @@ from topologies.stage import Stage
 
 MOST_ALONE = 3  # more hosts of one kind become a pile
 FIREWALL = (Nftables.name, Ulogd.name)
-NAME, TEXT, SMALL = 20.0, 16.0, 14.0
 _PAD, _BETWEEN = 14.0, 22.0
 
 
@@ -121,7 +121,7 @@ def _cell(stage: Stage, hosts: tuple[str, ...]) -> Cell:
     rows = [Row(named(hosts), role, NAME, bold=True)]
     rows += [Row(s.name, ports_of(s), TEXT) for s in (_outermost_first(serving) if monitored else serving)]
     rows += [Row(f"VIP {vip}", state, TEXT, bold=True) for vip, state in _virtual_addresses(stage, hosts)]
-    below = [Row(s.name, ports_of(s), SMALL) for s in agents]
+    below = [Row(s.name, ports_of(s) if any(x.reachable for x in listeners(s)) else "", SMALL) for s in agents]
     if MONITORING in stage.addresses[first]:
         below.append(Row(MONITORING, span(tuple(stage.addresses[h][MONITORING] for h in hosts)), SMALL))
     return Cell(hosts, tuple(rows), tuple(below))

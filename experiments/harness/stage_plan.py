@@ -2,9 +2,9 @@
 
     row 0      clients, resolvers
     ═══════════════════ first network ═══
-    row 1      hosts whose first network that is          rail ║
-    ═══════════════════ second network ══                      ║── monitor
-    row 2      …                                               ║   (monitoring network)
+    row 1      hosts whose first network that is          rail ║    list of streams
+    ═══════════════════ second network ══                      ║
+    row 2      …                                               ║─── monitor
 
 In a row, hosts that run the same form a group; groups stand below those that ask them. Hosts of a layer have a
 frame around them.
@@ -15,20 +15,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from experiments.harness.drawing import Box, width_of
-from experiments.harness.stage_cells import FIREWALL, TEXT, Cell, cells_of
+from experiments.harness.drawing import Box
+from experiments.harness.stage_cells import FIREWALL, Cell, cells_of
+from experiments.harness.stage_signs import pill_width
 from experiments.harness.stage_streams import Stream, streams_of
 from topologies.monitoring import AGENTS
 from topologies.monitoring import SEGMENT as MONITORING
 from topologies.stage import NETWORKS, Stage
 
 TOP = 112.0  # title above it
-LEFT = 216.0  # names of networks
+LEFT = 190.0  # names of networks
 PLATE = 12.0  # around the cells of a group
 FRAME = 16.0  # around the plates of a layer
-ABOVE, BELOW = 56.0, 34.0  # between plate and frame: an opening and addresses; addresses
-TO_BAR, FROM_BAR = 34.0, 54.0
-BADGE = 26.0
+ABOVE, BELOW = 52.0, 32.0  # between plate and frame: an opening and addresses; addresses
+TO_BAR, FROM_BAR = 28.0, 46.0
+NAMED = 170.0  # beside a frame, for its name
 
 
 @dataclass
@@ -56,6 +57,19 @@ class Group:
     @property
     def centre(self) -> float:
         return (self.cells[0].x + self.cells[-1].right) / 2
+
+    @property
+    def outline(self) -> Box:
+        """Where arrows begin and end: the plate, which a single box does not have."""
+        if len(self.cells) > 1:
+            return self.plate
+        only = self.cells[0]
+        return Box(only.x, only.y, only.width, only.height)
+
+    @property
+    def port(self) -> float:
+        """The x of its arrows up and down, clear of the addresses beside its wires."""
+        return self.centre if len(self.cells) > 1 else self.cells[0].x + self.cells[0].width * 0.68
 
     def move(self, left: float) -> None:
         x = left + PLATE
@@ -91,16 +105,14 @@ class Plan:
     frames: tuple[Frame, ...]
     routes: tuple[Route, ...]
     bars: dict[str, float]  # network → y
-    monitors: tuple[Cell, ...]
-    rail: float  # x of the monitoring network
-    main_right: float
-    width: float
-    height: float
+    monitors: tuple[Cell, ...]  # not placed yet: they stand in the margin
+    right: float
+    bottom: float
 
-
-def label_width(streams: Iterable[Stream]) -> float:
-    """Of "(4) 80" on an arrow."""
-    return sum(BADGE + 10 + width_of(s.ports, TEXT, bold=True) + 10 for s in streams)
+    @property
+    def rail(self) -> float:
+        """The x of the monitoring network."""
+        return self.right + 76
 
 
 def plan_of(stage: Stage) -> Plan:
@@ -110,18 +122,15 @@ def plan_of(stage: Stage) -> Plan:
     groups = tuple(group for row in rows for group in row)
     routes = _routes(stage, streams, groups)
     for group in groups:
-        inner = [label_width([s]) for r in routes if r.source is r.destination is group for s in r.streams]
+        inner = [pill_width([s]) for r in routes if r.source is r.destination is group for s in r.streams]
         group.gap = max([28.0, *(width + 64 for width in inner)])
     _place_across(rows, routes)
     bars = _place_down(rows, networks)
     frames = tuple(_frames(stage, rows))
     main_right = max([g.plate.right for g in groups] + [f.box.right for f in frames]) + 24
+    bottom = max([g.plate.bottom for g in groups] + [f.box.bottom for f in frames]) + 24
     monitors = tuple(cell for host in stage.monitors for cell in cells_of(stage, (host,)))
-    rail = main_right + 72
-    y = _place_monitors(monitors, frames, rail + 84)
-    bottom = max([g.plate.bottom for g in groups] + [f.box.bottom for f in frames] + [y])
-    right = max([main_right] + [cell.right for cell in monitors])
-    return Plan(stage, streams, groups, frames, routes, bars, monitors, rail, main_right, right + 24, bottom + 24)
+    return Plan(stage, streams, groups, frames, routes, bars, monitors, main_right, bottom)
 
 
 def _groups(stage: Stage, networks: list[str]) -> list[list[Group]]:
@@ -165,14 +174,19 @@ def _way(stage: Stage, source: str, destination: str) -> str:
 def _place_across(rows: list[list[Group]], routes: tuple[Route, ...]) -> None:
     for row in rows:
         right = None
+        for group in row:
+            group.move(0.0)
         for number, group in enumerate(row):
             askers = [r.source for r in routes if r.destination is group and r.source.row < group.row]
-            wish = sum(a.centre for a in askers) / len(askers) - group.width / 2 if askers else None
+            offset = group.port - group.plate.x
+            wish = sum(a.port for a in askers) / len(askers) - offset if askers else None
             if right is None:
                 left = wish if wish is not None else 0.0
             else:
-                between = [r for r in routes if {id(r.source), id(r.destination)} == {id(group), id(row[number - 1])}]
-                gap = max([44.0, *(label_width(r.streams) + 70 for r in between)])
+                before = row[number - 1]
+                between = [r for r in routes if {id(r.source), id(r.destination)} == {id(group), id(before)}]
+                apart = NAMED if before.layer != group.layer else 44.0
+                gap = max([apart, *(pill_width(r.streams) + 70 for r in between)])
                 left = max(right + gap, wish if wish is not None else right + gap)
             group.move(left)
             right = group.plate.right
@@ -205,15 +219,3 @@ def _frames(stage: Stage, rows: list[list[Group]]) -> Iterable[Frame]:
                 width, height = max(p.right for p in plates) + FRAME - left, plates[0].bottom + BELOW - top
                 raised = layer not in stage.settings.firewalls_off
                 yield Frame(layer, raised, Box(left, top, width, height), groups)
-
-
-def _place_monitors(monitors: tuple[Cell, ...], frames: tuple[Frame, ...], x: float) -> float:
-    """Beside the frames, in their middle; returns how far down they go."""
-    if not monitors:
-        return 0.0
-    total = sum(cell.height + 24 for cell in monitors)
-    y = (min(f.box.y for f in frames) + max(f.box.bottom for f in frames) - total) / 2
-    for cell in monitors:
-        cell.x, cell.y = x, y
-        y += cell.height + 24
-    return y

@@ -192,8 +192,9 @@ def predict_outage(fault: Fault, testbed: Testbed, vip: str, offered_hz: float) 
     """What the rendered configurations say, before anything is broken. `offered_hz`: of all clients."""
     cut = interface(fault.target.host, fault.segment) if fault.segment else None
     return predict.predict(
-        fault.name, fault.target.host, fault.daemon, testbed.configs, vip, rate_hz=offered_hz, interface=cut
-    )
+        fault.name, fault.target.host, fault.daemon, testbed.configs, vip, rate_hz=offered_hz, interface=cut,
+        delay_s=fault.delay_s,
+    )  # fmt: skip
 
 
 def plan_trials(

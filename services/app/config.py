@@ -13,6 +13,7 @@ connect_timeout_s = 1.0              # to get a connection, from the pool or a n
 read_timeout_s = 3.0                 # for the answer to one statement
 [database.replica]                   # optional: catalogue reads go there
 host = "10.0.2.12"
+connect_timeout_s = 0.1              # both timeouts: as above where they are not given
 [database.tls]                       # optional: then the server must prove its name
 ca = "/etc/foobar/ca.crt"
 """
@@ -99,16 +100,17 @@ def _site(tables: dict[str, Any]) -> SiteConfig:
     connect_timeout_s = database.take_positive("connect_timeout_s", 1.0)
     read_timeout_s = database.take_positive("read_timeout_s", 3.0)
 
-    def endpoint(host: str | None, port: int, unix_socket: str | None = None) -> Endpoint:
-        return Endpoint(
-            user, password, name, host, port, unix_socket, connect_timeout_s, read_timeout_s, tls_ca
-        )
+    def endpoint(own: _Table, host: str | None, port: int, unix_socket: str | None = None) -> Endpoint:
+        # A replica may be given up sooner than the primary, which there is no other way around.
+        connect_s = own.take_positive("connect_timeout_s", connect_timeout_s)
+        read_s = own.take_positive("read_timeout_s", read_timeout_s)
+        return Endpoint(user, password, name, host, port, unix_socket, connect_s, read_s, tls_ca)
 
     port = database.take("port", int, 3306)
     site = SiteConfig(
         host_name=host_name,
-        primary=endpoint(host, port, unix_socket),
-        replica=endpoint(replica.take("host", str), replica.take("port", int, port))
+        primary=endpoint(database, host, port, unix_socket),
+        replica=endpoint(replica, replica.take("host", str), replica.take("port", int, port))
         if replica.keys
         else None,
         pool_size=int(database.take_positive("pool_size", 4)),

@@ -489,9 +489,16 @@ def test_a_dead_gunicorn_beside_a_living_nginx_is_noticed_by_the_http_check() ->
 
 
 def test_the_worst_tier_of_a_combined_host_decides() -> None:
-    assert bounds("host-crash", "server1", configs=combined()) == (0.0, None)  # the primary is on it
+    without_replica = combined()
+    without_replica["server2"]["my.cnf"] = ""
+    assert bounds("host-crash", "server1", configs=without_replica) == (0.0, None)  # the database is on it
     assert bounds("host-crash", "server2", configs=combined()) == (0.0, 0.05)
+
+
+def test_catalogue_reads_survive_the_primary_and_the_replica() -> None:
+    assert bounds("process-kill", "server1", "mysql", combined()) == (0.0, 0.0)
     assert bounds("process-kill", "server2", "mysql", combined()) == (0.0, 0.0)
+    assert bounds("host-crash", "server1", configs=combined()) == (0.0, 0.05)  # what redispatch costs
 
 
 # --- the rest -------------------------------------------------------------------------------------------
