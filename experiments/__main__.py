@@ -23,6 +23,7 @@ VERBS = {
     "down": ("experiments.operate.down", "end a running stage"),
     "doctor": ("experiments.operate.doctor", "what this machine can and cannot emulate, one fix per failure"),
     "flows": ("experiments.operate.flows", "who may speak to whom in a stage, as declared"),
+    "draw": ("experiments.operate.draw", "the picture of a stage as SVG or PNG, drawn from its declaration"),
     "report": ("experiments.operate.report", "the verdict and files of a run: the latest, or a directory"),
 }
 

@@ -19,7 +19,7 @@ from experiments.harness import balancing, conduct, options
 from experiments.harness.findings import Findings
 from experiments.harness.generators import RunningProber, probing
 from experiments.harness.model import Event
-from experiments.harness.phases import Phase, measure
+from experiments.harness.phases import Phase, check_prober, measure
 from experiments.harness.progress import Progress
 from experiments.harness.run import Run
 from experiments.harness.spread import Layout
@@ -78,8 +78,8 @@ def balance(chosen: Namespace, run: Run, progress: Progress, stage: Stage) -> in
     layout: Layout | None = None
     phases: dict[str, list[Phase]] = {}
     met: dict[tuple[str, str], set[str]] = {}
-    with found.collecting(progress), standing(stage, run, progress) as testbed:
-        layout = layout_of(testbed)
+    with found.collecting(progress), standing(stage, run, progress) as running:
+        testbed, layout = running, balancing.layout_of(running, RATE_HZ, DELAY_MS)
         with probing(testbed.hosts["client1"], prober_config(stage), run.directory) as prober:
             for _ in range(chosen.repeat):
                 with closing(conditions(testbed, layout)) as each:
@@ -89,7 +89,7 @@ def balance(chosen: Namespace, run: Run, progress: Progress, stage: Stage) -> in
                             met |= balancing.asked_from_many(
                                 testbed, "client1", CLIENTS, stage.site_addresses, 2, ROUTE
                             )
-        found.check("prober", prober.summary)
+        check_prober(found, [p for each in phases.values() for p in each], prober.summary)
     if layout is not None:
         conclude(found, layout, phases, met)
     events = [Event(p.start_s, "phase", "", name) for name, each in phases.items() for p in each]
@@ -116,7 +116,7 @@ def conditions(testbed: Testbed, layout: Layout) -> Generator[str]:
 
 def watch(prober: RunningProber, name: str, seconds: float, progress: Progress) -> Phase:
     with progress.waiting(f"measuring {name}"):
-        phase = measure(prober, name, seconds)
+        phase = measure(prober, name, seconds, progress.say)
     progress.say(f"{name}: {len(phase.probes)} requests" + "".join(f"; {doubt}" for doubt in phase.doubts))
     return phase
 
@@ -124,23 +124,6 @@ def watch(prober: RunningProber, name: str, seconds: float, progress: Progress) 
 def weights(layout: Layout) -> dict[str, int]:
     """The first server counts twice."""
     return {web: 2 if number == 0 else 1 for number, web in enumerate(layout.webs)}
-
-
-def layout_of(testbed: Testbed) -> Layout:
-    """What the rendered configurations say, before anything is measured."""
-    stage = testbed.stage
-    backend = balancing.backend_in_force(testbed, stage.hosts_of("haproxy")[0])
-    return Layout(
-        webs=tuple(server.name for server in backend.servers),
-        apps=balancing.apps_of(testbed, backend.servers[0].name),
-        balancers=len(stage.hosts_of("haproxy")),
-        check_inter_s=backend.servers[0].inter_s,
-        rate_hz=RATE_HZ,
-        streams=len(stage.site_addresses),
-        slow_web=balancing.slow_pair(testbed)[0],
-        slow_app=balancing.slow_pair(testbed)[1],
-        delay_s=DELAY_MS / 1e3,
-    )
 
 
 def conclude(

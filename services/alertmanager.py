@@ -5,10 +5,21 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from services.prometheus import duration
-from services.service import Directory, File, Host, Listener, Service, as_user, http_status, template_beside
+from services.service import (
+    Directory,
+    File,
+    Host,
+    Listener,
+    Service,
+    Tree,
+    as_user,
+    http_status,
+    template_beside,
+)
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -16,6 +27,8 @@ if TYPE_CHECKING:
 PORT = 9093
 CONFIGURATION = "/etc/prometheus/alertmanager.yml"
 DATA = "/var/lib/prometheus/alertmanager"
+#: Debian leaves the web application out, which would have to be compiled; ours is one page.
+PAGES = "/etc/prometheus/alertmanager-ui"
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,9 @@ class Alertmanager(Service):
     def directories(self) -> Mapping[str, Directory]:
         return {DATA: Directory("prometheus:prometheus", fresh=True)}
 
+    def trees(self) -> Mapping[str, Tree]:
+        return {PAGES: Tree(Path(__file__).with_name("alertmanager-ui"))}
+
     def check(self) -> Sequence[Sequence[str]]:
         return (("amtool", "check-config", CONFIGURATION),)
 
@@ -50,6 +66,7 @@ class Alertmanager(Service):
         return as_user(
             "prometheus", "prometheus-alertmanager", f"--config.file={CONFIGURATION}",
             f"--storage.path={DATA}", f"--web.listen-address=127.0.0.1:{PORT}",
+            f"--web.ui-path={PAGES}",
             "--cluster.listen-address=",  # it has no peers to wait for
         )  # fmt: skip
 

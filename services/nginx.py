@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from services.gunicorn import CERTIFIED_NAME, SITE, SITE_ROOT
-from services.service import File, Host, Listener, Service, Tree, http_status, template_beside
+from services.service import Directory, File, Host, Listener, Service, Tree, http_status, template_beside
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -60,6 +60,10 @@ class Nginx(Service):
         if self.upstream_tls:
             files[AUTHORITY] = File(secrets.authority)
         return files
+
+    def directories(self) -> Mapping[str, Directory]:
+        # What the machine's own nginx once logged is nobody's request here.
+        return {"/var/log/nginx": Directory("root:adm", fresh=True)}
 
     def trees(self) -> Mapping[str, Tree]:
         return {f"{SITE_ROOT}/app/static": Tree(SITE / "static")}

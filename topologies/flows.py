@@ -1,6 +1,6 @@
 """Who may speak to whom, and why: one declaration draws the picture and makes the rules; a scan must find it.
 
-    client1>lb1:tcp/443        client1 may open connections to port 443 of lb1
+client1>lb1:tcp/443        client1 may open connections to port 443 of lb1
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Every layer gets its monitoring client, and one host watches them all.
 
-    host of a layer                                        monitor1
-    node exporter :9100 ──────────────┐
-    the daemon's own exporter ────────┴── scraped by ────► Prometheus ─► Alertmanager ─► pager
-    rsyslog: every daemon's log ──────── ships to ───────► rsyslog: /var/log/remote/HOST/DAEMON.log
+host of a layer                                        monitor1
+node exporter :9100 ──────────────┐
+the daemon's own exporter ────────┴── scraped by ────► Prometheus ─► Alertmanager ─► pager
+rsyslog: every daemon's log ──────── ships to ───────► rsyslog: /var/log/remote/HOST/DAEMON.log
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ from topologies.stage import Stage
 
 SEGMENT = "monitoring"
 #: Daemon → (job, port of its metrics). HAProxy speaks to Prometheus itself.
-EXPORTED = {"haproxy": ("haproxy", METRICS_PORT), "nginx": ("nginx", NGINX_PORT), "mysql": ("mysql", MYSQL_PORT)}
+EXPORTED = {
+    "haproxy": ("haproxy", METRICS_PORT),
+    "nginx": ("nginx", NGINX_PORT),
+    "mysql": ("mysql", MYSQL_PORT),
+}
 
 #: What _agents puts on a host: it serves nobody but the monitor.
 AGENTS = (NodeExporter.name, NginxExporter.name, MysqldExporter.name, Rsyslog.name)
@@ -45,7 +49,9 @@ def watch_over(stage: Stage, monitor: str, address: str) -> None:
         for host in hosts:
             daemons = [service.name for service in stage.declared[host]]
             jobs = {"node": NODE_PORT, **dict(EXPORTED[name] for name in daemons if name in EXPORTED)}
-            targets += [Target(job, host, stage.addresses[host][SEGMENT], port, layer) for job, port in jobs.items()]
+            targets += [
+                Target(job, host, stage.addresses[host][SEGMENT], port, layer) for job, port in jobs.items()
+            ]
     stage.monitor(
         monitor,
         {SEGMENT: address},

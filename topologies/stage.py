@@ -219,8 +219,12 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
         if self.settings.server_cores is not None:
             return self.settings.server_cores
         weights = {name: WEIGHTS[size] for name, size in self._instances.items()}
-        kept_back = GENERATOR_CORES + MONITOR_CORES * len(self.monitors)
-        return min(1.0, (machine_cores - kept_back) * weights[server] / sum(weights.values()))
+        return min(1.0, (machine_cores - self.kept_back_cores) * weights[server] / sum(weights.values()))
+
+    @property
+    def kept_back_cores(self) -> float:
+        """What no server gets: the generator's share, and the monitor's where there is one."""
+        return GENERATOR_CORES + MONITOR_CORES * len(self.monitors)
 
     def path(self, flow: Flow) -> tuple[str, str, str] | None:
         """(segment, source's address, destination's address) of the first network both are on, if any.
@@ -242,7 +246,8 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
                     raise BadSettings(f"flow {flow}: stage {self.number} has no {host}; it has {there}")
             if self.path(flow) is None:
                 raise BadSettings(f"flow {flow}: {flow.source} and {flow.destination} share no network")
-            self.flows.append(flow)
+            if flow not in self.flows:
+                self.flows.append(flow)
 
     def _raise_firewalls(self) -> None:
         # Imported here: the firewalls are made of a declared stage, and so know this module.

@@ -278,7 +278,7 @@ class Testbed:
             self.reload(daemon, daemon.service)
 
     def reload(self, daemon: Daemon, service: Service) -> None:
-        """Put the configuration of `service` in force, until somebody puts another. Raises as `reconfigured`."""
+        """Put the configuration of `service` in force until another is. Raises as `reconfigured`."""
         for inside, file in service.render(self.secrets).items():
             daemon.host.put(inside, file)
         for line in service.check():

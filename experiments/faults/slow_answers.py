@@ -24,7 +24,7 @@ class SlowAnswers(Fault):
     """`delay_ms` is more than a health check may take without an alert, and less than any client waits."""
 
     name: ClassVar[str] = "slow-answers"
-    shows: ClassVar[str] = "every check that only wants an answer passes: somebody must look at how long it took"
+    shows: ClassVar[str] = "all checks that only want an answer pass: somebody must look at how long it took"
 
     delay_ms: int = 300
 

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from experiments.harness.configs import Backend, parse_haproxy, parse_nginx_upstreams
+from experiments.harness.spread import Layout
 from services.gunicorn import Gunicorn
 from services.haproxy import HAProxy
 from services.nginx import Nginx
@@ -44,6 +45,25 @@ def apps_of(testbed: Testbed, web: str) -> tuple[str, ...]:
     hosts = {address: host for host, on in testbed.stage.addresses.items() for address in on.values()}
     named = (hosts.get(server.address.rpartition(":")[0]) for server in upstream.servers)
     return tuple(host for host in named if host is not None)
+
+
+def layout_of(testbed: Testbed, rate_hz: float, delay_ms: float) -> Layout:
+    """What the rendered configurations say, before anything is measured with these streams and this delay."""
+    stage = testbed.stage
+    balancers = stage.hosts_of("haproxy")
+    backend = backend_in_force(testbed, balancers[0])
+    slow_web, slow_app = slow_pair(testbed)
+    return Layout(
+        webs=tuple(server.name for server in backend.servers),
+        apps=apps_of(testbed, backend.servers[0].name),
+        balancers=len(balancers),
+        check_inter_s=backend.servers[0].inter_s,
+        rate_hz=rate_hz,
+        streams=len(stage.site_addresses),
+        slow_web=slow_web,
+        slow_app=slow_app,
+        delay_s=delay_ms / 1e3,
+    )
 
 
 @contextmanager
@@ -99,8 +119,8 @@ def ask_haproxy(host: EmulatedHost, command: str) -> str:
 @contextmanager
 def weighted(testbed: Testbed, weights: Mapping[str, int]) -> Iterator[None]:
     """Other weights on every balancer, set at run time as an operator would; 1 again afterwards."""
+    _set_weights(testbed, weights)
     try:
-        _set_weights(testbed, weights)
         yield
     finally:
         _set_weights(testbed, dict.fromkeys(weights, 1))

@@ -1,4 +1,4 @@
-"""What a server shows to whoever comes in TLS: a handshake made, and verified, from the client's side of a hop."""
+"""What a server shows to whoever comes in TLS: a handshake, verified from the client's side of the hop."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from experiments.harness.progress import Progress
 from experiments.harness.run import CHECKOUT, Run
 from topologies import capsule
 from topologies.capsule import Passport
-from topologies.stage import GENERATOR_CORES, Stage
+from topologies.stage import Stage
 from topologies.waiting import CannotEmulate, TestbedError
 
 Work = Callable[[Namespace, Run, Progress], int]
@@ -134,10 +134,14 @@ def require_cores(stage: Stage) -> None:
     """Raises CannotEmulate when the servers' budgets and the generator's share exceed the machine."""
     asked = stage.settings.server_cores
     cores = os.cpu_count() or 1
-    if asked is not None and asked * len(stage.servers) + GENERATOR_CORES > cores:
-        most = (cores - GENERATOR_CORES) / len(stage.servers)
+    if asked is None:
+        return
+    kept_back = stage.kept_back_cores
+    wanted = asked * len(stage.servers) + kept_back
+    if wanted > cores:
+        most = (cores - kept_back) / len(stage.servers)
         raise CannotEmulate(
-            f"{len(stage.servers)} servers of {asked:g} cores and {GENERATOR_CORES:g} for the generator need "
-            f"{asked * len(stage.servers) + GENERATOR_CORES:g} cores; this machine has {cores}"
+            f"{len(stage.servers)} servers of {asked:g} cores and {kept_back:g} for generator and monitor need "
+            f"{wanted:g} cores; this machine has {cores}"
             + (f"; --server-cores {most:.2f} would fit" if most >= 0.05 else "")
         )

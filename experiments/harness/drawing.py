@@ -4,8 +4,8 @@
     Path   a broken line, with arrowheads where wanted
     Words  one line of text on its baseline
 
-Lengths are in pixels at scale 1, y grows downwards. The SVG is written by hand: its text stays text, and the same
-drawing gives the same bytes wherever it is made.
+Lengths are in pixels at scale 1, y grows downwards. The SVG is written by hand: its text stays text, and the
+same drawing gives the same bytes wherever it is made.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyBboxPatch, Polygon
+from matplotlib.patches import Circle, FancyBboxPatch, Polygon
 
 from experiments.harness.figure_style import BLACK, PAGE, new_figure, styled
 
@@ -135,8 +135,8 @@ def svg(drawing: Drawing) -> str:
     """The whole document, readable, deterministic, with nothing to fetch."""
     width, height = _n(drawing.width), _n(drawing.height)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-        f' role="img" aria-labelledby="title desc" font-family="{FONT}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
+        f'  width="{width}" height="{height}" role="img" aria-labelledby="title desc" font-family="{FONT}">',
         f'<title id="title">{escape(drawing.title)}</title>',
         f'<desc id="desc">{escape(drawing.description)}</desc>',
         f'<rect width="{width}" height="{height}" fill="#FFFFFF"/>',
@@ -154,12 +154,19 @@ def _element(shape: Shape) -> str:
                 fill=shape.fill, stroke=shape.stroke, **_stroke(shape),
             )  # fmt: skip
         case Path():
-            line = _tag("polyline", points=_points(shortened(shape)), fill="none", stroke=shape.stroke, **_stroke(shape))
-            return line + "".join(_tag("polygon", points=_points(h), fill=shape.stroke) for h in heads(shape))
+            line, points = _stroke(shape), _points(shortened(shape))
+            return _tag("polyline", points=points, fill="none", stroke=shape.stroke, **line) + "".join(
+                _tag("polygon", points=_points(head), fill=shape.stroke) for head in heads(shape)
+            )
         case Words():
             style = {"font-weight": "bold"} if shape.bold else {}
             start = {} if shape.anchor == "start" else {"text-anchor": shape.anchor}
-            attributes = {"x": shape.x, "y": shape.y, "font-size": shape.size, "fill": shape.colour}
+            attributes: dict[str, str | float] = {
+                "x": shape.x,
+                "y": shape.y,
+                "font-size": shape.size,
+                "fill": shape.colour,
+            }
             return _tag("text", **attributes, **style, **start)[:-2] + f">{escape(shape.text)}</text>"
 
 
@@ -194,14 +201,21 @@ def png(drawing: Drawing, path: File, scale: float = 1.5) -> None:
         axes.set_ylim(drawing.height, 0)
         for order, shape in enumerate(drawing.shapes):
             _paint(axes, shape, order)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=_DPI * scale, metadata={"Title": drawing.title})
+        figure.savefig(path, format="png", dpi=_DPI * scale, metadata={"Title": drawing.title})
 
 
 def _paint(axes: Axes, shape: Shape, order: int) -> None:
     """Matplotlib counts lines and letters in points."""
     point = 72 / _DPI
     match shape:
+        case Box() if shape.radius >= shape.width / 2 and shape.width == shape.height:
+            # Matplotlib's rounded boxes are not round enough for a disc.
+            axes.add_patch(
+                Circle(
+                    shape.middle, shape.width / 2, zorder=order, facecolor=shape.fill, edgecolor=shape.stroke,
+                    linewidth=shape.line * point,
+                )
+            )  # fmt: skip
         case Box():
             rounding = f"round,pad=0,rounding_size={min(shape.radius, shape.height / 2)}"
             axes.add_patch(

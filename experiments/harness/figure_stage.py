@@ -2,8 +2,8 @@
 
     draw(Stage3(settings)) ──► Drawing ──► drawing.svg, drawing.png
 
-A number on an arrow is a stream of the list beside it. Where an arrow enters a firewall, number and ports are the
-opening. What is told by colour is also told by words or by the kind of line.
+A number on an arrow is a stream of the list beside it. Where an arrow enters a firewall, number and ports are
+the opening. What is told by colour is also told by words or by the kind of line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from experiments.harness.drawing import Box, Drawing, Path, Point, Shape, Words
 from experiments.harness.figure_style import GREY, PURPLE, VERMILLION
-from experiments.harness.stage_cells import Cell
+from experiments.harness.stage_cells import PILE, Cell
 from experiments.harness.stage_legend import BESIDE, COLUMN, in_words, items_of, listed
 from experiments.harness.stage_legend import signs as signs_of
 from experiments.harness.stage_plan import PLATE, Frame, Group, Plan, Route, plan_of
@@ -49,7 +49,7 @@ def _margin(plan: Plan) -> tuple[list[Shape], float, float]:
         columns = int((plan.right - 24) // COLUMN)
         beside, bottom = listed(items_of(plan, COLUMN - 24), 24, plan.bottom, columns)
         return beside, plan.right + 24, bottom
-    x = plan.rail + 64 if plan.monitors else plan.right + 40
+    x = plan.rail + 48 if plan.monitors else plan.right + 40
     beside, bottom = listed(items_of(plan, COLUMN - 24), x, 108)
     for cell in plan.monitors:
         cell.x, cell.y = x, bottom + 16
@@ -75,7 +75,11 @@ def changed(settings: Settings) -> Iterator[str]:
     for name in Settings.names():
         value = getattr(settings, name)
         if value != getattr(default, name) and name != "flows":
-            yield f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, tuple) else value}"
+            said = name.replace("_", " ")
+            if isinstance(value, bool):
+                yield said if value else f"no {said}"
+            else:
+                yield f"{said}: {', '.join(value) if isinstance(value, tuple) else value}"
 
 
 # -- networks ----------------------------------------------------------------------------------------
@@ -108,7 +112,9 @@ def _rail(plan: Plan) -> Iterator[Shape]:
     """The monitoring network, upright: every layer's hosts are on it, and who watches them."""
     if not plan.monitors:
         return
-    ends = [frame.box.middle[1] for frame in plan.frames] + [cell.y + cell.height / 2 for cell in plan.monitors]
+    ends = [frame.box.middle[1] for frame in plan.frames] + [
+        cell.y + cell.height / 2 for cell in plan.monitors
+    ]
     top, bottom = min(ends) - 70, max(ends) + 34
     yield Path(((plan.rail, top), (plan.rail, bottom)), PURPLE, line=9)
     yield Words(plan.rail - 14, top + 16, MONITORING, 19, bold=True, anchor="end")
@@ -128,7 +134,7 @@ def _watched(plan: Plan, hosts: set[str], rail: Point, edge: Point) -> Iterator[
     inwards = any(pair[1] in hosts for s in mine for pair in s.pairs)
     outwards = any(pair[0] in hosts for s in mine for pair in s.pairs)
     yield Path((rail, edge), PURPLE, 2.5, DASHES["watch"], head_at_start=outwards, head_at_end=inwards)
-    x = edge[0] + 44
+    x = edge[0] + 34
     for stream in mine:
         yield from badge(stream, (x, edge[1]))
         x += BADGE + 2
@@ -147,9 +153,28 @@ def _frames(plan: Plan) -> Iterator[Shape]:
         if frame.raised:
             yield Box(box.x, box.y, box.width, box.height, stroke=VERMILLION, line=3, radius=10, fill="none")
             inner = Box(box.x + 5, box.y + 5, box.width - 10, box.height - 10)
-            yield Box(inner.x, inner.y, inner.width, inner.height, stroke=VERMILLION, line=1.5, radius=6, fill="none")
+            yield Box(
+                inner.x,
+                inner.y,
+                inner.width,
+                inner.height,
+                stroke=VERMILLION,
+                line=1.5,
+                radius=6,
+                fill="none",
+            )
         else:
-            yield Box(box.x, box.y, box.width, box.height, stroke=GREY, line=1.5, dash=(3, 5), radius=10, fill="none")
+            yield Box(
+                box.x,
+                box.y,
+                box.width,
+                box.height,
+                stroke=GREY,
+                line=1.5,
+                dash=(3, 5),
+                radius=10,
+                fill="none",
+            )
         yield from _name(frame)
 
 
@@ -157,18 +182,20 @@ def _name(frame: Frame) -> Iterator[Shape]:
     """The frame's name, at its upper left corner."""
     x, y = frame.box.x - 10, frame.box.y + 26
     yield Words(x, y, "firewall" if frame.raised else "no firewall", TEXT, anchor="end")
-    yield Words(x, y + 21, f"“{frame.layer}”", TEXT, bold=True, anchor="end")
+    yield Words(x, y + 23, f"“{frame.layer}”", TEXT, bold=True, anchor="end")
 
 
 def _plates(plan: Plan) -> Iterator[Shape]:
     for group in plan.groups:
         if len(group.cells) > 1:
             plate = group.plate
-            yield Box(plate.x, plate.y, plate.width, plate.height, fill=PALE, stroke="#BBBBBB", line=1, radius=8)
+            yield Box(
+                plate.x, plate.y, plate.width, plate.height, fill=PALE, stroke="#BBBBBB", line=1, radius=8
+            )
 
 
 def _cell(cell: Cell) -> Iterator[Shape]:
-    for behind in (10, 5) if cell.pile else ():
+    for behind in (PILE, PILE / 2) if cell.pile else ():
         yield Box(cell.x + behind, cell.y - behind, cell.width, cell.height, stroke=GREY, line=1.5, radius=6)
     yield Box(cell.x, cell.y, cell.width, cell.height, line=2, radius=6)
     if cell.agents:
@@ -177,8 +204,8 @@ def _cell(cell: Cell) -> Iterator[Shape]:
     for y, row in cell.lines():
         yield Words(cell.left_edge, y, row.left, row.size, row.bold)
         if row.right:
-            name = row.bold and row.size > TEXT
-            yield Words(cell.right_edge, y, row.right, SMALL if name else row.size, anchor="end")
+            role = row is cell.rows[0]
+            yield Words(cell.right_edge, y, row.right, SMALL if role else row.size, anchor="end")
 
 
 # -- arrows ------------------------------------------------------------------------------------------

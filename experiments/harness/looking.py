@@ -1,29 +1,19 @@
 """A look at every host of a running stage: its sockets, and the processes that hold them.
 
-look(testbed)                          `ss` on each host at once, then /proc
-held_at_the_database(testbed)          requests stop where rows are, and can be looked at under way
+look(testbed)          `ss` on each host at about the same time, then /proc
 """
 
 from __future__ import annotations
 
-import contextlib
 import pwd
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.harness import sockets
-from experiments.harness.hops import Connection, Snapshot, connections
+from experiments.harness.links import Connection, Snapshot, connections
 from experiments.harness.listening import Holder, Listening, seen
-from services import mysql
-from topologies.process import Process
 from topologies.testbed import Testbed
-from topologies.waiting import wait_until
-
-#: Below the time after which the site gives up on its database, and nginx on the site.
-HELD_S = 0.8
-_LOCK = f"LOCK TABLES items WRITE, orders WRITE; SELECT 'locked'; SELECT SLEEP({HELD_S});"
 
 
 @dataclass(frozen=True)
@@ -76,41 +66,3 @@ def _user(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-@contextlib.contextmanager
-def held_at_the_database(testbed: Testbed) -> Iterator[None]:
-    """For HELD_S from the beginning of the block every statement of the site waits for a lock.
-
-    Leaves when the locks are gone. Raises NotReady when they cannot be had.
-    """
-    locks = [_lock(testbed, host) for host in testbed.stage.hosts_of("mysql")]
-    try:
-        for lock in locks:
-            wait_until(
-                lambda lock=lock: _locked(lock), timeout_s=5, what=f"the tables on {lock.host} to be locked"
-            )
-        yield
-        for lock in locks:
-            lock.wait(HELD_S + 5)
-    finally:
-        for lock in locks:
-            lock.kill()
-
-
-def _lock(testbed: Testbed, host: str) -> Process:
-    """The operator's own client, as root, who is known by the socket; a lock ends with its connection."""
-    command = (
-        "mariadb", "--no-defaults", f"--socket={mysql.SOCKET}", "--user=root", "--batch", "--unbuffered",
-        "--execute", _LOCK, "foobar",
-    )  # fmt: skip
-    log = testbed.results / "hosts" / host / "lock.log"
-    log.unlink(missing_ok=True)
-    return testbed.hosts[host].spawn("lock", command)
-
-
-def _locked(lock: Process) -> bool:
-    if "locked" in lock.log.read_text():
-        return True
-    lock.assert_running()
-    return False

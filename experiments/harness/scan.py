@@ -35,7 +35,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Endpoint(NamedTuple):
-    """Where to ask, and by UDP what. Without a `question` it is TCP: the connection itself is the question."""
+    """Where to ask, and by UDP what. Without a `question` it is TCP: the connection itself is one."""
 
     address: str
     port: int

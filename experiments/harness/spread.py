@@ -135,8 +135,8 @@ def slow_share(rate_hz: float, fast_s: float, slow_s: float, servers: int) -> Sh
     λ·p·s ≤ λ·(1−p)·f/(k−1) + 1. Both hold while a fast server is done before the next request comes.
     Raises ValueError where it is not, for a slow server that is not slow, and for no choice.
     """
-    if servers < 2 or slow_s <= fast_s:
-        raise ValueError("needs a slow server and a fast one")
+    if servers < 2 or not slow_s > fast_s:
+        raise ValueError("it takes a slow server and a fast one")
     if rate_hz * fast_s >= 1:
         raise ValueError(
             f"{rate_hz:g} requests/s, and even a fast server needs {fast_s * 1e3:.0f} ms for one"
@@ -202,17 +202,12 @@ def app_choices(layout: Layout, phase: Phase) -> list[Choice]:
     ]  # fmt: skip
 
 
-def slow_choices(layout: Layout, phase: Phase, balance: str, fast_s: float) -> list[Choice]:
-    """Each balancer's choice where one web server is slow. Raises ValueError where no model applies."""
+def avoiding_choices(layout: Layout, phase: Phase, fast_s: float) -> list[Choice]:
+    """What leastconn leaves to the slow web server, on each balancer. Raises what slow_share raises."""
     choices = []
     for balancer, counts in chosen_at(phase.probes, 0, layout.webs).items():
-        n = sum(counts.values())
-        if balance == "leastconn":
-            slow_s = layout.delay_s + fast_s
-            share = widened(slow_share(layout.rate_hz, fast_s, slow_s, len(layout.webs)), n)
-            choices.append(Choice(balancer, counts, {layout.slow_web: share}))
-        else:
-            choices.append(Choice(balancer, counts, taking_turns(layout.webs, n), even(layout.webs)))
+        share = slow_share(layout.rate_hz, fast_s, layout.delay_s + fast_s, len(layout.webs))
+        choices.append(Choice(balancer, counts, {layout.slow_web: widened(share, sum(counts.values()))}))
     return choices
 
 
@@ -229,9 +224,9 @@ def p95_s(phase: Phase) -> float:
 
 
 def mean_served_s(phases: Iterable[Phase]) -> float:
-    """Mean time from the connection to the end of the answer: what the client sees of it."""
+    """Mean time from the connection to the end of the answer: what the client sees of it. NaN of nothing."""
     times = [p.end_s - (p.connected_s or p.due_s) for phase in phases for p in phase.probes if p.good]
-    return sum(times) / len(times)
+    return sum(times) / len(times) if times else math.nan
 
 
 def percentile_s(values_s: Sequence[float], q: float) -> float:

@@ -13,7 +13,7 @@ from experiments.harness.spread import Choice, Layout, p_text
 from experiments.harness.verdict import interval
 
 EVEN = ("roundrobin", "leastconn", "source")  # names of conditions, each that of its algorithm, too
-WEIGHTS = "roundrobin, weights 2:1"
+WEIGHTS = "control: roundrobin, weights 2:1"
 SLOW_TURNS, SLOW_LEAST = "roundrobin, one slow server", "leastconn, one slow server"
 BEHIND = "leastconn, a slow server one tier further"
 
@@ -79,18 +79,20 @@ class Judge:
 
     def slow(self) -> None:
         """One slow server among the balancers' own: who avoids it, and what that is worth."""
-        layout, fast = self._layout, self._phases.get("leastconn", ())
-        if not fast:
-            return
-        fast_s = spread.mean_served_s(fast)
+        layout = self._layout
+        fast_s = spread.mean_served_s(self._phases.get("leastconn", ()))
         delay = f"one server {layout.delay_s * 1e3:g} ms late"
-        turns = self._of(SLOW_TURNS, lambda p: spread.slow_choices(layout, p, "roundrobin", fast_s))
+        turns = self._of(SLOW_TURNS, lambda p: spread.web_choices(layout, p, "roundrobin"))
         self._shares("1.1", f"{delay}: round robin sends it as much as before", SLOW_TURNS, turns)
-        least = self._of(SLOW_LEAST, lambda p: spread.slow_choices(layout, p, "leastconn", fast_s))
+        little = f"{delay}: leastconn sends it what Little's law leaves it"
+        try:
+            least = self._of(SLOW_LEAST, lambda p: spread.avoiding_choices(layout, p, fast_s))
+        except ValueError as error:
+            self._found.claim("1.1", little, held=None, reason=f"no prediction: {error}")
+            return
         self._shares(
-            "1.1", f"{delay}: leastconn sends it what Little's law leaves it", SLOW_LEAST, least,
-            f"; a fast one took {fast_s * 1e3:.1f} ms", only=layout.slow_web,
-        )  # fmt: skip
+            "1.1", little, SLOW_LEAST, least, f"; a fast one took {fast_s * 1e3:.1f} ms", only=layout.slow_web
+        )
         self._ratio(delay)
 
     def _ratio(self, delay: str) -> None:
@@ -98,12 +100,12 @@ class Judge:
         before the next request comes, else leastconn's share was another.
         """
         turns, least = self._phases.get(SLOW_TURNS, ()), self._phases.get(SLOW_LEAST, ())
-        if not turns or not least:
+        doubts = self._doubts(SLOW_TURNS, SLOW_LEAST)
+        if not turns or not least or not all(p.probes for p in (*turns, *least)):
             return
         pairs = [(spread.p95_s(a), spread.p95_s(b)) for a, b in zip(turns, least, strict=False)]
         low = self._layout.delay_s * self._layout.rate_hz
         ratios = [a / b for a, b in pairs]
-        doubts = self._doubts(SLOW_TURNS, SLOW_LEAST)
         p95s = "; ".join(f"p95 {a * 1e3:.0f} ms against {b * 1e3:.0f} ms" for a, b in pairs)
         self._found.claim(
             "1.1", f"{delay}: leastconn wins, by the ratio of p95",
@@ -116,7 +118,7 @@ class Judge:
     def behind(self) -> None:
         """A slow server that is not the balancers' own: nginx takes turns, and nobody counts connections."""
         phases = self._phases.get(BEHIND, ())
-        if not phases:
+        if not phases or not all(p.probes for p in phases):
             return
         choices = self._of(BEHIND, lambda p: spread.app_choices(self._layout, p))
         worst_s = min(spread.p95_s(p) for p in phases)
@@ -206,8 +208,8 @@ class Judge:
         ]
         found.figure(
             "shares", "Who got how much",
-            "A point is a server's share of what its chooser passed on, with its 95% interval (Wilson); "
-            "hatched: predicted. Turns are more even than the interval, which is made for chance, can show.",
+            "A point is a server's share of what its chooser passed on, with its 95% interval (Wilson), that "
+            "is made for chance: turns are more even. Hatched: predicted; the control must miss it.",
             "Shares per server, a row for each chooser under each condition, over predicted bands.",
             lambda: figure_spread.draw_shares(groups),
         )  # fmt: skip

@@ -31,6 +31,7 @@ from topologies.monitoring import SEGMENT as MONITORING
 from topologies.stage import Stage
 
 MOST_ALONE = 3  # more hosts of one kind become a pile
+PILE = 10.0  # how far the boxes behind look out
 FIREWALL = (Nftables.name, Ulogd.name)
 _PAD, _BETWEEN = 14.0, 22.0
 
@@ -44,7 +45,7 @@ class Row:
 
     @property
     def height(self) -> float:
-        return self.size * 1.4
+        return self.size * 1.34
 
 
 @dataclass
@@ -62,7 +63,8 @@ class Cell:
     def __post_init__(self) -> None:
         every = (*self.rows, *self.agents)
         self.width = 2 * _PAD + max(
-            width_of(r.left, r.size, r.bold) + width_of(r.right, r.size) + (_BETWEEN if r.right else 0) for r in every
+            width_of(r.left, r.size, r.bold) + width_of(r.right, r.size) + (_BETWEEN if r.right else 0)
+            for r in every
         )
         self.height = 2 * _PAD + sum(r.height for r in every) + (10 if self.agents else 0)
 
@@ -121,15 +123,18 @@ def _cell(stage: Stage, hosts: tuple[str, ...]) -> Cell:
     rows = [Row(named(hosts), role, NAME, bold=True)]
     rows += [Row(s.name, ports_of(s), TEXT) for s in (_outermost_first(serving) if monitored else serving)]
     rows += [Row(f"VIP {vip}", state, TEXT, bold=True) for vip, state in _virtual_addresses(stage, hosts)]
-    below = [Row(s.name, ports_of(s) if any(x.reachable for x in listeners(s)) else "", SMALL) for s in agents]
+    below = [
+        Row(s.name, ports_of(s) if any(x.reachable for x in listeners(s)) else "", SMALL) for s in agents
+    ]
     if MONITORING in stage.addresses[first]:
         below.append(Row(MONITORING, span(tuple(stage.addresses[h][MONITORING] for h in hosts)), SMALL))
     return Cell(hosts, tuple(rows), tuple(below))
 
 
 def _outermost_first(services: list[Service]) -> list[Service]:
-    """Stages declare a server from the rows up to the socket for clients; whoever only moves addresses goes last."""
-    return sorted(reversed(services), key=lambda s: isinstance(s, Keepalived))
+    """Stages declare a server from its rows up to what clients see. Who only moves addresses goes last."""
+    seen = [s for s in reversed(services) if not isinstance(s, Keepalived)]
+    return seen + [s for s in services if isinstance(s, Keepalived)]
 
 
 def ports_of(service: Service) -> str:

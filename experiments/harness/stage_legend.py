@@ -1,4 +1,4 @@
-"""Beside the picture of a stage: the streams by their numbers, what is open though nobody declared it, the signs."""
+"""Beside the picture of a stage: its streams by number, what is open though nobody declared it, the signs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from experiments.harness.drawing import Box, Path, Shape, Words, width_of
 from experiments.harness.figure_style import GREY, VERMILLION
 from experiments.harness.stage_plan import Plan
 from experiments.harness.stage_signs import BADGE, NAME, SMALL, TEXT, arrow, badge
-from experiments.harness.stage_streams import Stream, named
+from experiments.harness.stage_streams import Stream, named, networks_of
 from topologies.listening import exposed
 from topologies.stage import NETWORKS
 
@@ -29,17 +29,17 @@ class Item:
 
     @property
     def height(self) -> float:
-        return 21.0 * len(self.parties) + 20.0 * len(self.told) + 15.0
+        return 23.0 * len(self.parties) + 22.0 * len(self.told) + 15.0
 
     def at(self, x: float, y: float) -> Iterator[Shape]:
         yield from self.sign(x, y)
         y += 12
         for line in self.parties:
             yield Words(x + BADGE + 12, y, line, TEXT, bold=True)
-            y += 21
+            y += 23
         for line in self.told:
-            yield Words(x + BADGE + 12, y, line, SMALL + 1)
-            y += 20
+            yield Words(x + BADGE + 12, y, line, SMALL)
+            y += 22
 
 
 def items_of(plan: Plan, width: float) -> list[Item]:
@@ -47,20 +47,23 @@ def items_of(plan: Plan, width: float) -> list[Item]:
     room = width - BADGE - 12
     found = []
     for stream in plan.streams:
-        parties, told = f"{stream.sources} → {stream.destinations}", f"{openings_of(stream)} – {stream.purpose}"
+        parties, told = (
+            f"{stream.sources} → {stream.destinations}",
+            f"{openings_of(stream)} – {stream.purpose}",
+        )
         found.append((_number(stream), parties, told))
     for gap in exposed(plan.stage):
         parties, told = f"everybody on {gap.segment} → {named(gap.hosts)}", ", ".join(gap.openings)
         found.append((_warning, parties, f"{told} – open: no flow, no firewall"))
     return [
-        Item(sign, tuple(wrapped(parties, TEXT, room, bold=True)), tuple(wrapped(told, SMALL + 1, room)))
+        Item(sign, tuple(wrapped(parties, TEXT, room, bold=True)), tuple(wrapped(told, SMALL, room)))
         for sign, parties, told in found
     ]
 
 
 def openings_of(stream: Stream) -> str:
-    """ "tcp/443 with TLS, tcp/80"."""
-    return ", ".join(f"{o} with TLS" if o in stream.tls else o.replace("vrrp", "VRRP") for o in stream.openings)
+    """ "tcp/443 (TLS), tcp/80"."""
+    return ", ".join(f"{o} (TLS)" if o in stream.tls else o.replace("vrrp", "VRRP") for o in stream.openings)
 
 
 def wrapped(text: str, size: float, room: float, bold: bool = False) -> Iterator[str]:
@@ -80,7 +83,9 @@ def _number(stream: Stream) -> Entry:
 
 
 def _warning(x: float, y: float) -> Iterator[Shape]:
-    yield Path(((x + 13, y - 7), (x + 26, y + 17), (x, y + 17), (x + 13, y - 7), (x + 26, y + 17)), VERMILLION, 3)
+    yield Path(
+        ((x + 13, y - 7), (x + 26, y + 17), (x, y + 17), (x + 13, y - 7), (x + 26, y + 17)), VERMILLION, 3
+    )
     yield Words(x + 13, y + 14, "!", TEXT, bold=True, anchor="middle")
 
 
@@ -109,9 +114,13 @@ def signs(plan: Plan, top: float, width: float) -> tuple[list[Shape], float]:
         here.append(("TLS", lambda x, y: arrow("request", True, ((x, y), (x + 54, y)), False, True)))
     here.append(("plain text", lambda x, y: arrow("request", False, ((x, y), (x + 54, y)), False, True)))
     if any(s.kind == "further" for s in carried):
-        here.append(("further flow", lambda x, y: arrow("further", False, ((x, y), (x + 54, y)), False, True)))
+        here.append(
+            ("further flow", lambda x, y: arrow("further", False, ((x, y), (x + 54, y)), False, True))
+        )
     if plan.monitors:
-        here.append(("metrics and logs", lambda x, y: arrow("watch", False, ((x, y), (x + 54, y)), True, True)))
+        here.append(
+            ("metrics and logs", lambda x, y: arrow("watch", False, ((x, y), (x + 54, y)), True, True))
+        )
     if any(frame.raised for frame in plan.frames):
         here.append(("firewall: drops and logs what has no opening in it", _wall))
     shapes: list[Shape] = [Path(((24, top + 10), (width - 24, top + 10)), GREY, 1)]
@@ -136,7 +145,7 @@ def _wall(x: float, y: float) -> Iterator[Shape]:
 def in_words(plan: Plan) -> str:
     """The picture for who cannot see it: networks, hosts with daemons and addresses, firewalls, streams."""
     stage = plan.stage
-    said = ["Networks: " + ", ".join(f"{name} {NETWORKS[name]}" for name in stage.switches()) + "."]
+    said = ["Networks: " + ", ".join(f"{name} {NETWORKS[name]}" for name in networks_of(stage)) + "."]
     for host, on in stage.addresses.items():
         where = ", ".join(f"{address} on {segment}" for segment, address in on.items())
         runs = ", ".join(service.name for service in stage.declared[host])

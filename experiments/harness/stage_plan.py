@@ -6,8 +6,8 @@
     ═══════════════════ second network ══                      ║
     row 2      …                                               ║─── monitor
 
-In a row, hosts that run the same form a group; groups stand below those that ask them. Hosts of a layer have a
-frame around them.
+In a row, hosts that run the same form a group; groups stand below those that ask them. Around the hosts of a
+layer is a frame.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from experiments.harness.drawing import Box
-from experiments.harness.stage_cells import FIREWALL, Cell, cells_of
+from experiments.harness.stage_cells import FIREWALL, PILE, Cell, cells_of
 from experiments.harness.stage_signs import pill_width
-from experiments.harness.stage_streams import Stream, streams_of
+from experiments.harness.stage_streams import Stream, networks_of, streams_of
 from topologies.monitoring import AGENTS
 from topologies.monitoring import SEGMENT as MONITORING
 from topologies.stage import NETWORKS, Stage
 
 TOP = 112.0  # title above it
-LEFT = 190.0  # names of networks
+LEFT = 162.0  # names of networks
 PLATE = 12.0  # around the cells of a group
 FRAME = 16.0  # around the plates of a layer
 ABOVE, BELOW = 52.0, 32.0  # between plate and frame: an opening and addresses; addresses
-TO_BAR, FROM_BAR = 28.0, 46.0
+TO_BAR, FROM_BAR = 26.0, 46.0
 NAMED = 170.0  # beside a frame, for its name
 
 
@@ -52,7 +52,9 @@ class Group:
     @property
     def plate(self) -> Box:
         first, last = self.cells[0], self.cells[-1]
-        return Box(first.x - PLATE, first.y - PLATE, last.right - first.x + 2 * PLATE, first.height + 2 * PLATE)
+        return Box(
+            first.x - PLATE, first.y - PLATE, last.right - first.x + 2 * PLATE, first.height + 2 * PLATE
+        )
 
     @property
     def centre(self) -> float:
@@ -64,12 +66,14 @@ class Group:
         if len(self.cells) > 1:
             return self.plate
         only = self.cells[0]
-        return Box(only.x, only.y, only.width, only.height)
+        behind = PILE if only.pile else 0.0
+        return Box(only.x, only.y - behind, only.width + behind, only.height + behind)
 
     @property
     def port(self) -> float:
         """The x of its arrows up and down, clear of the addresses beside its wires."""
-        return self.centre if len(self.cells) > 1 else self.cells[0].x + self.cells[0].width * 0.68
+        middle = self.cells[len(self.cells) // 2]
+        return middle.x + middle.width * 0.68 if len(self.cells) % 2 else self.centre
 
     def move(self, left: float) -> None:
         x = left + PLATE
@@ -112,18 +116,18 @@ class Plan:
     @property
     def rail(self) -> float:
         """The x of the monitoring network."""
-        return self.right + 76
+        return self.right + 74
 
 
 def plan_of(stage: Stage) -> Plan:
     streams = streams_of(stage)
-    networks = [name for name in NETWORKS if name in stage.switches() and name != MONITORING]
+    networks = [name for name in networks_of(stage) if name != MONITORING]
     rows = _groups(stage, networks)
     groups = tuple(group for row in rows for group in row)
     routes = _routes(stage, streams, groups)
     for group in groups:
         inner = [pill_width([s]) for r in routes if r.source is r.destination is group for s in r.streams]
-        group.gap = max([28.0, *(width + 64 for width in inner)])
+        group.gap = max([28.0, *(width + 50 for width in inner)])
     _place_across(rows, routes)
     bars = _place_down(rows, networks)
     frames = tuple(_frames(stage, rows))
@@ -146,7 +150,9 @@ def _groups(stage: Stage, networks: list[str]) -> list[list[Group]]:
     rows: list[list[Group]] = [[] for _ in range(len(networks) + 1)]
     for (row, role, layer, _), hosts in alike.items():
         # Clients stand first, whatever was declared before them: it is they who ask.
-        rows[row].insert(0 if role == "client" else len(rows[row]), Group(row, layer, cells_of(stage, tuple(hosts))))
+        rows[row].insert(
+            0 if role == "client" else len(rows[row]), Group(row, layer, cells_of(stage, tuple(hosts)))
+        )
     return rows
 
 
@@ -157,7 +163,11 @@ def _routes(stage: Stage, streams: tuple[Stream, ...], groups: tuple[Group, ...]
     for stream in streams:
         for source, destination in stream.pairs:
             hidden = stream.public and stage.roles[source] != "client"
-            if hidden or not {source, destination} <= home.keys() or _way(stage, source, destination) == MONITORING:
+            if (
+                hidden
+                or not {source, destination} <= home.keys()
+                or _way(stage, source, destination) == MONITORING
+            ):
                 continue
             a, b = home[source], home[destination]
             route = found.setdefault((a, b), Route(groups[a], groups[b]))
@@ -186,7 +196,7 @@ def _place_across(rows: list[list[Group]], routes: tuple[Route, ...]) -> None:
                 before = row[number - 1]
                 between = [r for r in routes if {id(r.source), id(r.destination)} == {id(group), id(before)}]
                 apart = NAMED if before.layer != group.layer else 44.0
-                gap = max([apart, *(pill_width(r.streams) + 70 for r in between)])
+                gap = max([apart, *(pill_width(r.streams) + 56 for r in between)])
                 left = max(right + gap, wish if wish is not None else right + gap)
             group.move(left)
             right = group.plate.right
@@ -212,10 +222,11 @@ def _place_down(rows: list[list[Group]], networks: list[str]) -> dict[str, float
 def _frames(stage: Stage, rows: list[list[Group]]) -> Iterable[Frame]:
     for layer in stage.layers:
         for row in rows:
+            below = BELOW if row is not rows[-1] else FRAME  # the last have no network below them
             groups = tuple(group for group in row if group.layer == layer)
             if groups:
                 plates = [group.plate for group in groups]
                 left, top = min(p.x for p in plates) - FRAME, plates[0].y - ABOVE
-                width, height = max(p.right for p in plates) + FRAME - left, plates[0].bottom + BELOW - top
+                width, height = max(p.right for p in plates) + FRAME - left, plates[0].bottom + below - top
                 raised = layer not in stage.settings.firewalls_off
                 yield Frame(layer, raised, Box(left, top, width, height), groups)

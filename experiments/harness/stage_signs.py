@@ -1,4 +1,4 @@
-"""The signs of a stage's picture: numbered discs, the pill on an arrow, lines for plain text, TLS and monitoring."""
+"""The signs of a stage's picture: numbered discs, the pill on an arrow, lines for plain text and TLS."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from experiments.harness.figure_style import BLACK, BLUE, GREEN, ORANGE, PURPLE,
 from experiments.harness.stage_streams import Kind, Stream
 from topologies.monitoring import SEGMENT as MONITORING
 
-NAME, TEXT, SMALL = 20.0, 16.0, 14.0  # sizes of letters
-BADGE = 26.0
+NAME, TEXT, SMALL = 22.0, 18.0, 16.0  # sizes of letters
+BADGE = 28.0
 NETWORK_COLOURS = {"public": SKY, "app": GREEN, "data": ORANGE, MONITORING: PURPLE}
 STREAM_COLOURS: dict[Kind, str] = {"request": BLUE, "watch": PURPLE, "further": BLACK}
 DASHES: dict[Kind, tuple[float, ...]] = {"request": (), "watch": (9.0, 5.0), "further": (14.0, 4.0, 3.0, 4.0)}
@@ -22,7 +22,7 @@ def badge(stream: Stream, middle: Point) -> Iterator[Shape]:
     colour = STREAM_COLOURS[stream.kind]
     number = BLACK if stream.kind == "watch" else "#FFFFFF"
     yield Box(x - BADGE / 2, y - BADGE / 2, BADGE, BADGE, colour, stroke="#FFFFFF", line=1, radius=BADGE / 2)
-    yield Words(x, y + 5.5, str(stream.number), TEXT - 1, bold=True, colour=number, anchor="middle")
+    yield Words(x, y + 6, str(stream.number), TEXT - 1, bold=True, colour=number, anchor="middle")
 
 
 def pill_width(streams: list[Stream]) -> float:

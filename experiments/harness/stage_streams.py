@@ -1,7 +1,7 @@
 """A stage declares dozens of flows; people think of a few streams: "requests", "queries", "metrics".
 
-    lb1>web1:tcp/80, lb1>web2:tcp/80, lb2>web1:tcp/80, lb2>web2:tcp/80
-        ──►  4   lb1, lb2 → web1, web2   tcp/80   requests and health checks
+lb1>web1:tcp/80, lb1>web2:tcp/80, lb2>web1:tcp/80, lb2>web2:tcp/80
+    ──►  4   lb1, lb2 → web1, web2   tcp/80   requests and health checks
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 from topologies.flows import Flow
 from topologies.listening import listeners
 from topologies.monitoring import SEGMENT as MONITORING
-from topologies.stage import Stage
+from topologies.stage import NETWORKS, Stage
 
 #: request: what serves the site. watch: metrics and logs. further: what somebody added to the declaration.
 Kind = Literal["request", "watch", "further"]
@@ -51,7 +51,7 @@ class Stream:
 
 
 def streams_of(stage: Stage) -> tuple[Stream, ...]:
-    """Every declared flow is in exactly one stream. Flows added by the settings stay apart from the stage's own."""
+    """Every declared flow is in exactly one stream; flows of the settings stay apart from the stage's own."""
     alike: dict[tuple[str, ...], list[Flow]] = {}
     for flow in stage.flows:
         alike.setdefault(_likeness(stage, flow), []).append(flow)
@@ -113,6 +113,11 @@ def _public(stage: Stage, pairs: tuple[Pair, ...]) -> str:
     destinations = {p[1] for p in pairs}
     everybody = {(source, d) for d in destinations for source in there - {d}}
     return "public" if len(there) > 2 and set(pairs) == everybody else ""
+
+
+def networks_of(stage: Stage) -> list[str]:
+    """From the outside in; Mininet keeps its switches in alphabetical order."""
+    return [name for name in NETWORKS if name in stage.switches()]
 
 
 def named(hosts: Iterable[str]) -> str:

@@ -66,10 +66,10 @@ def test_every_fault_can_hit_every_stages_default_target(name: str, stage: str) 
         ("host-crash", "", "it has dns1"),
         ("host-crash", "lb1/haproxy", "host-crash hits a whole host: say lb1, not lb1/haproxy"),
         ("none", "lb1/haproxy", "say lb1"),
-        ("process-kill", "lb1/nginx", "lb1 runs haproxy, keepalived, not 'nginx'"),
+        ("process-kill", "lb1/nginx", "lb1 runs haproxy, keepalived, node-exporter, rsyslog, ulogd, not 'nginx'"),
         ("hang", "db1/haproxy", "db1 runs mysql"),
         ("graceful-stop", "web1/mysql", "web1 runs nginx"),
-        ("link-down", "web1/public", "web1 is on app, not on 'public'"),
+        ("link-down", "web1/public", "web1 is on app, monitoring, not on 'public'"),
     ],
 )
 def test_a_target_that_will_not_do_is_answered_with_what_would(name: str, target: str, would_do: str) -> None:

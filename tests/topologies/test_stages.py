@@ -18,7 +18,7 @@ from services.named import Named
 from services.nginx import Nginx
 from services.service import Service
 from tests.variants import VARIANTS, services_of
-from topologies.stage import GENERATOR_CORES, NETWORKS, Stage, interface
+from topologies.stage import GENERATOR_CORES, MONITOR_CORES, NETWORKS, Settings, Stage, interface, switch_port
 from topologies.stages import STAGES
 
 S = TypeVar("S", bound=Service)
@@ -31,6 +31,12 @@ CLUSTERS = pytest.mark.parametrize("stage", CLUSTERED.values(), ids=CLUSTERED.ke
 def of(stage: Stage, kind: type[S]) -> dict[str, S]:
     """Host → its service of this kind."""
     return {host: service for host, service in services_of(stage) if isinstance(service, kind)}
+
+
+def same_network(stage: Stage, host: str, address: str) -> str:
+    """The address from which `host` speaks to `address`."""
+    network = next(n for n in NETWORKS.values() if ipaddress.ip_address(address) in ipaddress.ip_network(n))
+    return next(a for s, a in stage.addresses[host].items() if NETWORKS[s] == network)
 
 
 def instances(stage: Stage) -> dict[str, dict[str, VirtualAddress]]:
@@ -68,6 +74,21 @@ def test_interface_names_are_unique_and_fit_into_15_characters(stage: Stage) -> 
     assert hosts <= set(names)
 
 
+def test_long_names_keep_the_host_apart_from_its_neighbours() -> None:
+    """ "monitoring" and "server1" together are three letters too long."""
+    assert interface("server1", "monitoring") == "server1-monitor"
+    assert interface("monitor1", "monitoring") == "monitor1-monito"
+    assert switch_port("monitoring", "server1") == "monitor-server1"
+    assert switch_port("monitoring", "monitor1") == "monito-monitor1"
+    names = {
+        "monitor1",
+        "dns1",
+        *(f"{kind}{n}" for kind in ("server", "web", "app", "lb", "db") for n in range(1, 10)),
+    }
+    ends = [(interface(host, s), switch_port(s, host)) for host in names for s in NETWORKS]
+    assert len({name for pair in ends for name in pair}) == 2 * len(ends)
+
+
 @EVERY
 def test_the_names_and_the_picture_say_what_is_there(stage: Stage) -> None:
     assert set(stage.hosts()) == set(stage.addresses) == set(stage.roles) == set(stage.declared)
@@ -91,7 +112,7 @@ def test_both_ends_of_every_flow_exist_and_share_a_segment(stage: Stage) -> None
         assert flow.purpose
         assert (flow.port is None) == (flow.protocol == "vrrp")
         assert flow.port is None or 0 < flow.port < 65536
-        assert stage.declared[flow.destination], f"nobody listens for {flow}"
+        assert stage.declared[flow.destination], f"nobody runs there for {flow}"
     assert max(Counter(stage.flows).values()) == 1
 
 
@@ -105,12 +126,24 @@ def test_every_connection_that_a_configuration_makes_is_a_declared_flow(stage: S
     for host, nginx in of(stage, Nginx).items():
         away = [u.partition(":") for u in nginx.upstreams if not u.startswith(("unix:", "127."))]
         assert {(host, at[address], int(port)) for address, _, port in away} <= flows
-        in_front = {source for source, destination, port in flows if (destination, port) == (host, 80)}
-        assert {at[proxy] for proxy in nginx.trusted_proxies} == in_front - set(stage.clients)
+        site = 443 if nginx.tls else 80
+        in_front = {source for source, destination, port in flows if (destination, port) == (host, site)}
+        # Whom everybody may ask believes nobody's word about where a request comes from.
+        public = set(stage.clients) <= in_front
+        assert {at[proxy] for proxy in nginx.trusted_proxies} == (set() if public else in_front)
     for host, gunicorn in of(stage, Gunicorn).items():
-        if gunicorn.database in at:
-            assert (host, at[gunicorn.database], 3306) in flows
-            assert stage.addresses[host]["data"] in of(stage, MySQL)[at[gunicorn.database]].clients
+        databases = [a for a in (gunicorn.database, gunicorn.database_replica) if a in at]
+        for address in databases:
+            assert at[address] == host or (host, at[address], 3306) in flows
+            # A replica's users are those of its primary.
+            primary = of(stage, MySQL)[at[gunicorn.database]]
+            assert same_network(stage, host, address) in primary.clients
+    for host, mysql in of(stage, MySQL).items():
+        if mysql.replica_of is not None:
+            assert (host, at[mysql.replica_of], 3306) in flows
+            primary = of(stage, MySQL)[at[mysql.replica_of]]
+            assert same_network(stage, host, mysql.replica_of) in primary.replicas
+            assert primary.server_id != mysql.server_id
     for client in stage.clients:
         assert any((client, resolver, 53) in flows for resolver in stage.hosts_of("named"))
 
@@ -118,9 +151,48 @@ def test_every_connection_that_a_configuration_makes_is_a_declared_flow(stage: S
 @EVERY
 def test_the_name_server_and_the_front_agree_on_the_addresses_of_the_site(stage: Stage) -> None:
     assert all(named.addresses == stage.site_addresses for named in of(stage, Named).values())
-    fronts = [haproxy.addresses for haproxy in of(stage, HAProxy).values()]
-    fronts = fronts or [(nginx.listen,) for nginx in of(stage, Nginx).values()]
-    assert set(fronts) == {stage.site_addresses}
+    balancers = of(stage, HAProxy)
+    for host, haproxy in balancers.items():
+        # And its own, by which an operator asks one balancer, whoever holds the virtual addresses.
+        own = stage.addresses[host]["public"]
+        assert haproxy.addresses == tuple(dict.fromkeys((*stage.site_addresses, own)))
+        assert haproxy.tls == (stage.scheme == "https")
+    if not balancers:
+        fronts = of(stage, Nginx).values()
+        assert {(nginx.listen,) for nginx in fronts} == {stage.site_addresses}
+        assert {nginx.tls for nginx in fronts} == {stage.scheme == "https"}
+
+
+@EVERY
+def test_both_ends_of_a_hop_agree_whether_it_is_encrypted(stage: Stage) -> None:
+    at = {address: host for host, on in stage.addresses.items() for address in on.values()}
+    nginx, gunicorn, mysql = of(stage, Nginx), of(stage, Gunicorn), of(stage, MySQL)
+    for haproxy in of(stage, HAProxy).values():
+        assert {nginx[name].tls for name, _, _ in haproxy.backends} == {haproxy.backend_tls}
+        assert {port for _, _, port in haproxy.backends} == {443 if haproxy.backend_tls else 80}
+    for web in nginx.values():
+        away = [u.partition(":")[0] for u in web.upstreams if not u.startswith(("unix:", "127."))]
+        assert {gunicorn[at[address]].tls for address in away} <= {web.upstream_tls}
+    for app in gunicorn.values():
+        if app.database in at:
+            server = mysql[at[app.database]]
+            assert server.tls == app.database_tls
+            # The certificate names the address by which it is asked.
+            assert not server.tls or (server.server_address or server.listen) == app.database
+    behind = [h.backend_tls for h in of(stage, HAProxy).values()] + [
+        a.database_tls for a in gunicorn.values()
+    ]
+    assert set(behind) <= {stage.settings.reencrypt}
+
+
+@EVERY
+def test_clients_only_know_the_site_and_its_names(stage: Stage) -> None:
+    """What a client may do is what the stage offers to everybody, and what the settings add."""
+    own = [flow for flow in stage.flows if flow not in stage.settings.flows]
+    ports = {flow.opening for flow in own if flow.source in stage.clients}
+    assert ports == {"udp/53", "tcp/53", "tcp/80"} | ({"tcp/443"} if stage.scheme == "https" else set())
+    one, other = ({(f.destination, f.opening) for f in own if f.source == c} for c in stage.clients)
+    assert one == other
 
 
 # -- budgets -----------------------------------------------------------------------------------------
@@ -128,11 +200,14 @@ def test_the_name_server_and_the_front_agree_on_the_addresses_of_the_site(stage:
 
 @EVERY
 @pytest.mark.parametrize("cores", [1, 2, 4, 8, 64])
-def test_budgets_leave_the_generator_its_share_of_the_machine(stage: Stage, cores: int) -> None:
+def test_budgets_leave_the_generator_and_the_monitor_their_share_of_the_machine(
+    stage: Stage, cores: int
+) -> None:
     budgets = [stage.cores_of(server, cores) for server in stage.servers]
     assert min(budgets) > 0
     if stage.settings.server_cores is None:
-        assert sum(budgets) + GENERATOR_CORES <= cores + 1e-9
+        kept_back = GENERATOR_CORES + MONITOR_CORES * ("monitor1" in stage.addresses)
+        assert sum(budgets) + kept_back <= cores + 1e-9
         assert max(budgets) <= 1
     else:
         assert set(budgets) == {stage.settings.server_cores}
