@@ -15,6 +15,11 @@ VERBS = {
         "kill the active load balancer, measure the outage against VRRP's prediction",
     ),
     "balance": ("experiments.balance", "who gets which share of the requests, for each algorithm"),
+    "wiring": ("experiments.wiring", "who listens, who asks whom, and where the time of a request goes"),
+    "monitoring": (
+        "experiments.monitoring",
+        "what is collected of each layer, and how soon somebody is told of a fault",
+    ),
     "bench": ("experiments.bench", "how fast and how precise the testbed itself is"),
     "up": ("experiments.operate.up", "bring a stage up and stay: table, URLs, Mininet's command line"),
     "ps": ("experiments.operate.ps", "what runs where, from another terminal"),

@@ -1,7 +1,8 @@
 """What Locust saw, on the run's clock: requests.csv has every request, load.csv every second as it sums up.
 
 Locust's own history has whole seconds of wall-clock time; these rows carry CLOCK_MONOTONIC, which the prober
-and the faults use, too. Imported by locustfiles only.
+and the faults use, too. Of a master and its workers, the workers have the requests and the master has the
+seconds. Imported by locustfiles only.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import gevent
+from failure_classes import class_of
 from locust import events
 from locust.env import Environment
+
+REQUESTS = "end_s,latency_ms,method,name,outcome,served_by"
+SECONDS = "t_s,users,rps,failures_per_s,p50_ms,p95_ms"
 
 
 def install() -> None:
@@ -24,23 +29,30 @@ def install() -> None:
 
 
 def _add_option(parser: argparse.ArgumentParser, **_: Any) -> None:
-    parser.add_argument("--record", metavar="DIR", default="", help="write requests.csv and load.csv there")
+    hidden: dict[str, Any] = {"include_in_web_ui": False}  # Locust's own addition to argparse
+    parser.add_argument(
+        "--record", metavar="DIR", default="", help="write requests.csv and load.csv there", **hidden
+    )
 
 
 def _record(environment: Environment, **_: Any) -> None:
     options = environment.parsed_options
     if options is None or not options.record:
         return
-    directory = Path(options.record)
+    directory = Path(options.record)  # now: a worker's options are overwritten by its master's later
     directory.mkdir(parents=True, exist_ok=True)
     requests = (directory / "requests.csv").open("w")
-    requests.write("end_s,latency_ms,method,name,outcome\n")
+    requests.write(f"{REQUESTS}\n")
     seconds = (directory / "load.csv").open("w")
-    seconds.write("t_s,users,rps,failures_per_s,p50_ms,p95_ms\n")
+    seconds.write(f"{SECONDS}\n")
 
-    def on_request(request_type: str, name: str, response_time: float, exception: object, **_: Any) -> None:
-        outcome = "ok" if exception is None else type(exception).__name__
-        requests.write(f"{time.monotonic():.6f},{response_time:.3f},{request_type},{name},{outcome}\n")
+    def on_request(
+        request_type: str, name: str, response_time: float, exception: BaseException | None, **more: Any
+    ) -> None:
+        requests.write(
+            f"{time.monotonic():.6f},{response_time:.3f},{request_type},{name.replace(',', ';')},"
+            f"{class_of(exception)},{served_by(more.get('response'))}\n"
+        )
 
     def on_quit(**_: Any) -> None:
         sampler.kill()
@@ -52,10 +64,21 @@ def _record(environment: Environment, **_: Any) -> None:
     sampler = gevent.spawn(_every_second, environment, seconds, requests)
 
 
+def served_by(response: Any) -> str:
+    """The hosts that made the answer, client side first: "lb1>web2>app1"; "" where none said so.
+
+    Each tier appends its own X-Served-By line, the application first, so the order of arrival is reversed.
+    """
+    headers = getattr(response, "headers", None)
+    named = (headers.get("X-Served-By") or "") if headers else ""
+    return ">".join(host.strip() for host in reversed(named.split(",")[:8]) if host.strip())
+
+
 def _every_second(environment: Environment, seconds: TextIO, requests: TextIO) -> None:
     for t_s in _ticks(1.0):
+        requests.flush()
         runner, total = environment.runner, environment.stats.total
-        if runner is None:
+        if runner is None or getattr(environment.parsed_options, "worker", False):
             continue
         percentiles = [total.get_current_response_time_percentile(q) for q in (0.5, 0.95)]
         shown = ["" if p is None else f"{p:g}" for p in percentiles]
@@ -63,7 +86,6 @@ def _every_second(environment: Environment, seconds: TextIO, requests: TextIO) -
             f"{t_s:.3f},{runner.user_count},{total.current_rps:g},{total.current_fail_per_sec:g},{shown[0]},{shown[1]}\n"
         )
         seconds.flush()
-        requests.flush()
 
 
 def _ticks(period_s: float) -> Iterator[float]:

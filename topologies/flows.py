@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 Protocol = Literal["tcp", "udp", "vrrp"]
-_WRITTEN = re.compile(r"(?P<source>[\w-]+)>(?P<destination>[\w-]+):(?P<protocol>tcp|udp)/(?P<port>\d{1,5})")
+_HOST = r"\w[\w-]*(?<!-)"
+_WRITTEN = re.compile(
+    rf"(?P<source>{_HOST})>(?P<destination>{_HOST}):(?P<protocol>tcp|udp)/(?P<port>\d{{1,5}})", re.ASCII
+)
 
 
 class BadFlow(ValueError):

@@ -40,7 +40,7 @@ class Forward:
 
 
 def interfaces_of(stage: Stage) -> tuple[Forward, ...]:
-    """The site, as client1 sees it, the statistics page of every HAProxy, and the dashboards of the monitor."""
+    """The site as client1 sees it, the statistics page of every HAProxy, the dashboards of the monitor."""
     inside, outside = _SITE[stage.scheme]
     site = Forward("site", stage.scheme, outside, stage.clients[0], stage.site_addresses[0], inside)
     statistics = (

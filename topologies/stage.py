@@ -25,7 +25,7 @@ NETWORKS = {"public": "8.8.8.0/24", "app": "10.0.1.0/24", "data": "10.0.2.0/24",
 #: What the prober and Locust need at the rates of an outage measurement. Their group also goes before all
 #: others when a processor is short, and the prober's own lateness says whether that was enough.
 GENERATOR_CORES = 0.6
-#: What Prometheus, Alertmanager and the log store need; where there is no monitoring host, nothing is kept back.
+#: What Prometheus, Alertmanager and the log store need. Without a monitoring host nothing is kept back.
 MONITOR_CORES = 0.1
 LAYERS = ("lb", "web", "database")
 Size = Literal["small", "large"]
@@ -180,20 +180,16 @@ class Stage(Topo):  # type: ignore[misc]  # mininet has no types
         """A host that asks: no daemon, no budget but the generator's own core."""
         self._host(name, on, (), "client")
 
-    def flow(
-        self, source: str, destination: str, protocol: Protocol, port: int | None, purpose: str
-    ) -> None:
+    def flow(self, source: str, destination: str, protocol: Protocol, port: int | None, purpose: str) -> None:
         self.flows.append(Flow(source, destination, protocol, port, purpose))
 
-    def everybody(
-        self, segment: str, destination: str, protocol: Protocol, port: int, purpose: str
-    ) -> None:
+    def everybody(self, segment: str, destination: str, protocol: Protocol, port: int, purpose: str) -> None:
         """A flow from every other host on the segment: what is offered to the public."""
         for source in self._others_on(segment, destination):
             self.flow(source, destination, protocol, port, purpose)
 
     def layer(self, name: str, hosts: Iterable[str]) -> None:
-        """Hosts behind one firewall: once all flows are declared, each gets the rules that follow from them."""
+        """Hosts behind one firewall: once all flows are declared, each gets the rules that follow."""
         self.layers[name] = tuple(hosts)
 
     def add(self, host: str, *services: Service) -> None:

@@ -41,7 +41,11 @@ class Stage0(Stage):
         gunicorn = "unix:/run/gunicorn/gunicorn.sock" if unix else "127.0.0.1:8000"
 
         self.segment("public")
-        self.resolver("dns1", {"public": RESOLVER}, services=(Named(listen=RESOLVER, addresses=(address,), ttl_s=settings.dns_ttl_s),))
+        self.resolver(
+            "dns1",
+            {"public": RESOLVER},
+            services=(Named(listen=RESOLVER, addresses=(address,), ttl_s=settings.dns_ttl_s),),
+        )
         self.server(
             "server1",
             {"public": address},

@@ -1,4 +1,4 @@
-"""Stage 2, secured and monitored: TLS to the load balancer, a firewall for each layer, and somebody who watches.
+"""Stage 2, secured and monitored: TLS to the load balancer, a firewall for each layer, somebody who watches.
 
   client1          client2          dns1 (BIND: www → 8.8.8.8)
  8.8.8.101        8.8.8.102         8.8.8.53
@@ -88,9 +88,7 @@ class Stage2(Stage):
                 name,
                 {"app": f"10.0.1.{last}", "data": f"10.0.2.{last}", "monitoring": f"10.0.9.{last}"},
                 services=(
-                    Gunicorn(
-                        host_name=name, bind=SOCKET, database=DATABASE, database_tls=settings.reencrypt
-                    ),
+                    Gunicorn(host_name=name, bind=SOCKET, database=DATABASE, database_tls=settings.reencrypt),
                     Nginx(
                         host_name=name,
                         listen=f"10.0.1.{last}",

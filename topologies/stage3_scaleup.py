@@ -18,8 +18,8 @@
     lb1 .11   lb2 .12   web1 .21   web2 .22   app1 .31   app2 .32   db1 .41   monitor1 .51
     ───┴─────────┴──────────┴──────────┴──────────┴──────────┴─────────┴─────────┴──── monitoring 10.0.9.0/24
 
-Firewalls: "lb" on the balancers, "web" on web and application servers, "database" on db1. On each of these hosts
-node exporter, the daemon's exporter, rsyslog; on monitor1 Prometheus, Alertmanager and every log.
+Firewalls: "lb" on the balancers, "web" on web and application servers, "database" on db1. On each of these
+hosts node exporter, the daemon's exporter, rsyslog; on monitor1 Prometheus, Alertmanager and every log.
 
 Active-active: each balancer is master of one virtual address and standby for the other (crossed VIPs), and
 two A records send clients to both. Active-passive: one address, one record, lb2 only waits.

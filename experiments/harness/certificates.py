@@ -8,7 +8,10 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.harness.links import Hop
 from topologies.host import EmulatedHost
+from topologies.stage import DOMAIN
+from topologies.testbed import Testbed
 
 _TIMEOUT_S = 2.0
 
@@ -44,6 +47,38 @@ def handshake(host: EmulatedHost, address: str, port: int, name: str, *, mysql: 
                 protocol=stream.version() or "",
                 cipher=cipher[0] if cipher else "",
             )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a hop shows: a certificate or, in words, why there is none; and whether that was declared."""
+
+    certificate: Presented | None
+    words: str
+    as_declared: bool
+
+
+def shown_on(testbed: Testbed, hop: Hop) -> Shown:
+    """Try TLS from the asking side of `hop`, whether it is declared to be encrypted or not."""
+    if hop.port is None:
+        return Shown(None, "UNIX socket", not hop.certified)
+    mysql = hop.link.daemon == "mysql"
+    name = hop.certified or DOMAIN
+    try:
+        found = handshake(testbed.hosts[hop.link.source], hop.address, hop.port, name, mysql=mysql)
+    except ssl.SSLCertVerificationError as error:
+        # MySQL may offer TLS to whoever asks; the site asks only where it is told to.
+        asked = bool(hop.certified) or not mysql
+        words = (
+            f"not to be trusted: {error.verify_message}"
+            if asked
+            else "plain text; TLS on offer, not asked for"
+        )
+        return Shown(None, words, not asked)
+    except (ssl.SSLError, ConnectionError, TimeoutError) as error:
+        reason = error.reason if isinstance(error, ssl.SSLError) else str(error)
+        return Shown(None, f"no TLS ({reason})" if hop.certified else "plain text", not hop.certified)
+    return Shown(found, f"{found.protocol}, {found.cipher}", bool(hop.certified))
 
 
 def _common_name(name: Any) -> str:

@@ -136,7 +136,9 @@ def svg(drawing: Drawing) -> str:
     width, height = _n(drawing.width), _n(drawing.height)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
-        f'  width="{width}" height="{height}" role="img" aria-labelledby="title desc" font-family="{FONT}">',
+        # A browser shows all of it at once, however small its window is.
+        f'  width="{width}" height="{height}" style="max-width:100%;max-height:100vh"',
+        f'  role="img" aria-labelledby="title desc" font-family="{FONT}">',
         f'<title id="title">{escape(drawing.title)}</title>',
         f'<desc id="desc">{escape(drawing.description)}</desc>',
         f'<rect width="{width}" height="{height}" fill="#FFFFFF"/>',

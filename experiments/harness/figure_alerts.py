@@ -1,7 +1,7 @@
 """Each fault as a lane: when its first bad sample came, when the alert was pending, fired, and reached somebody.
 
-    agent killed   ├──●────────◆───────────■─▶
-                   0  sample   pending   firing told          ▒▒▒ predicted
+agent killed   ├──●────────◆───────────■─▶
+               0  sample   pending   firing told          ▒▒▒ predicted
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def draw_alerts(trials: Sequence[AlertTrial], unwatched_s: float | None = None) 
         ends = [t.prediction.high_s or 0.0 for t in trials] + [t.delay_s or 0.0 for t in trials]
         ax.set_xlim(-0.15, 1.12 * max([*ends, unwatched_s or 0.0, 1.0]))
         ax.set_ylim(lanes - 0.45, -0.6)
-        labels = [t.case.title for t in trials] + (["stage 1: nginx killed"] if unwatched_s is not None else [])
+        labels = [t.case.title for t in trials] + (
+            ["stage 1: nginx killed"] if unwatched_s is not None else []
+        )
         ax.set_yticks(range(lanes), labels)
         ax.set_xlabel("seconds since the fault (a release: since the first slow answer)")
         ax.grid(axis="x", color=style.PALE)
@@ -60,8 +62,10 @@ def draw_alerts(trials: Sequence[AlertTrial], unwatched_s: float | None = None) 
 def _lane(ax: Axes, row: int, trial: AlertTrial) -> None:
     p = trial.prediction
     width_s = (p.high_s or 0.0) - p.low_s
-    band = {"facecolor": style.PALE, "edgecolor": style.GREY, "hatch": "////", "linewidth": 0.8}
-    ax.barh(row, width_s, left=p.low_s, height=0.62, zorder=1, **band)
+    ax.barh(
+        row, width_s, left=p.low_s, height=0.62, zorder=1, facecolor=style.PALE, edgecolor=style.GREY,
+        hatch="////", linewidth=0.8,
+    )  # fmt: skip
     moments = {name: trial.after(getattr(trial, name)) for name in MOMENTS}
     end_s = max((m for m in moments.values() if m is not None), default=0.0)
     ax.plot([0, end_s], [row, row], color=style.GREY, linewidth=1.2, zorder=2)
@@ -72,7 +76,9 @@ def _lane(ax: Axes, row: int, trial: AlertTrial) -> None:
         if moment_s is not None:
             marker, colour, _ = MOMENTS[name]
             size = 14 if marker == "*" else 8
-            ax.plot(moment_s, row, marker, color=colour, markeredgecolor=style.BLACK, markersize=size, zorder=4)
+            ax.plot(
+                moment_s, row, marker, color=colour, markeredgecolor=style.BLACK, markersize=size, zorder=4
+            )
     said = "nobody was told" if trial.delay_s is None else style.seconds(trial.delay_s)
     x = max(p.high_s or 0.0, end_s)
     ax.annotate(said, (x, row), xytext=(9, 0), textcoords="offset points", va="center", weight="bold")

@@ -29,10 +29,7 @@ def main(argv: list[str]) -> int:
             flows = [asdict(flow) for flow in stage.flows]
             print(json.dumps({"stage": stage.number, "title": stage.title, "flows": flows}, indent=2))
             return 0
-        rows = [
-            (f.source, f.destination, f.protocol if f.port is None else f"{f.protocol}/{f.port}", f.purpose)
-            for f in stage.flows
-        ]
+        rows = [(f.source, f.destination, f.opening, f.purpose) for f in stage.flows]
         out = screen.console()
         out.print(f"stage {stage.number}, {stage.title}\n")
         out.print(screen.table(("source", "destination", "port", "purpose"), rows))

@@ -15,6 +15,7 @@ from experiments.operate.attach import Refused
 from topologies import capsule
 from topologies.capsule import RunningCapsule
 from topologies.stage3_scaleup import Stage3
+from topologies.stages import STAGES
 
 RUN = RunningCapsule("20261124-002053-6a91", "up-stage0", "/results/old", 10, 11)
 OTHER = RunningCapsule("20261124-003011-e4d3", "failover-stage3", "/results/new", 20, 21)
@@ -50,15 +51,30 @@ def test_flows_are_those_the_stage_declares(capsys: pytest.CaptureFixture[str]) 
 
 def test_a_larger_stage_has_more_flows(capsys: pytest.CaptureFixture[str]) -> None:
     assert flows.main(["3", "--json", "--app-servers", "5"]) == 0
-    to_database = [f for f in json.loads(capsys.readouterr().out)["flows"] if f["destination"] == "db1"]
-    assert [f["source"] for f in to_database] == ["app1", "app2", "app3", "app4", "app5"]
+    queries = [f for f in json.loads(capsys.readouterr().out)["flows"] if f["port"] == 3306]
+    assert [f["source"] for f in queries] == ["app1", "app2", "app3", "app4", "app5"]
+    assert {f["destination"] for f in queries} == {"db1"}
+
+
+@pytest.mark.parametrize("number", STAGES)
+def test_flows_of_every_stage_can_be_shown(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert flows.main([number]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"stage {number}, {STAGES[number].title}\n")
+    assert len(out.splitlines()) >= len(STAGES[number]().flows) + 3
+
+
+def test_a_further_flow_is_among_the_flows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert flows.main(["2", "--json", "--flow", "monitor1>db1:tcp/3306"]) == 0
+    last = json.loads(capsys.readouterr().out)["flows"][-1]
+    assert (last["source"], last["destination"], last["port"]) == ("monitor1", "db1", 3306)
 
 
 def test_the_flow_table_is_whole_in_a_pipe_and_has_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
     assert flows.main(["3"]) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
-    row = next(line for line in out.splitlines() if line.startswith("app1"))
+    row = next(line for line in out.splitlines() if line.startswith("app1") and "3306" in line)
     assert row.split() == ["app1", "db1", "tcp/3306", "queries"]
 
 

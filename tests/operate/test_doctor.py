@@ -34,9 +34,9 @@ def test_every_check_is_one_line_and_what_is_not_well_has_a_fix(tmp_path: Path) 
         assert bool(check.fix) == (check.state != "ok"), check
     names = {check.name for check in checks}
     assert names >= {
-        "root", "namespaces", "overlayfs", "bridge", "veth", "cgroups", "firewalls", "nftables", "netem", "Open vSwitch",
-        "tun/tap", "haproxy", "keepalived", "nginx", "named", "mysql", "Python", "cores", "memory", "disk",
-        "other runs", "bridge-nf", "pressure",
+        "root", "namespaces", "overlayfs", "bridge", "veth", "cgroups", "firewalls", "nftables", "netem",
+        "Open vSwitch", "tun/tap", "haproxy", "keepalived", "nginx", "named", "mysql", "Python", "cores",
+        "memory", "disk", "other runs", "bridge-nf", "pressure",
     }  # fmt: skip
 
 

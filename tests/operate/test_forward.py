@@ -12,22 +12,40 @@ from pathlib import Path
 
 import pytest
 
+from tests.variants import VARIANTS
 from topologies import forward, relay
 from topologies.forward import Forward
-from topologies.stage import Settings
+from topologies.listening import Listener, listeners
+from topologies.stage import Settings, Stage
 from topologies.stage0_simple import Stage0
+from topologies.stage1_distributed import Stage1
 from topologies.stage3_scaleup import Stage3
 from topologies.waiting import wait_until
 
 
-def test_a_stage_offers_its_site_and_every_balancers_statistics() -> None:
+def test_a_stage_offers_its_site_every_balancers_statistics_and_the_monitors_pages() -> None:
     offered = [(f.name, f.scheme, f.host, f.address, f.port) for f in forward.interfaces_of(Stage3())]
     assert offered == [
         ("site", "https", "client1", "8.8.8.8", 443),
         ("haproxy on lb1", "http", "lb1", "127.0.0.1", 8404),
         ("haproxy on lb2", "http", "lb2", "127.0.0.1", 8404),
+        ("prometheus", "http", "monitor1", "127.0.0.1", 9090),
+        ("alertmanager", "http", "monitor1", "127.0.0.1", 9093),
     ]
     assert [f.name for f in forward.interfaces_of(Stage0(Settings()))] == ["site"]
+    assert [f.name for f in forward.interfaces_of(Stage1())] == ["site", "haproxy on lb1"]
+
+
+@pytest.mark.parametrize("stage", VARIANTS.values(), ids=VARIANTS.keys())
+def test_what_is_offered_to_a_browser_listens_where_the_way_in_leads(stage: Stage) -> None:
+    for offer in forward.interfaces_of(stage):
+        if offer.name == "site":
+            assert (offer.scheme, offer.port) == (("https", 443) if stage.scheme == "https" else ("http", 80))
+            assert offer.preferred_port == {443: 8443, 80: 8080}[offer.port]
+            assert any((f.source, f.opening) == (offer.host, f"tcp/{offer.port}") for f in stage.flows)
+        else:
+            there = [one for service in stage.declared[offer.host] for one in listeners(service)]
+            assert Listener("tcp", offer.address, offer.port) in there
 
 
 def test_a_port_that_is_taken_is_passed_over_and_nothing_listens_beyond_loopback() -> None:

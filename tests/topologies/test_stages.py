@@ -18,7 +18,7 @@ from services.named import Named
 from services.nginx import Nginx
 from services.service import Service
 from tests.variants import VARIANTS, services_of
-from topologies.stage import GENERATOR_CORES, MONITOR_CORES, NETWORKS, Settings, Stage, interface, switch_port
+from topologies.stage import GENERATOR_CORES, MONITOR_CORES, NETWORKS, Stage, interface, switch_port
 from topologies.stages import STAGES
 
 S = TypeVar("S", bound=Service)
