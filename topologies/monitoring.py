@@ -42,7 +42,7 @@ AGENTS = (NodeExporter.name, NginxExporter.name, MysqldExporter.name, Rsyslog.na
 def watch_over(stage: Stage, monitor: str, address: str) -> None:
     """Declare `monitor`, and on every host of every layer its agents, with the flows they need.
 
-    With agents off Prometheus still asks: what it then says is that nobody answers.
+    With agents off Prometheus still asks, and no firewall lets it in: what it says is that nobody answers.
     """
     targets: list[Target] = []
     for layer, hosts in stage.layers.items():
@@ -73,8 +73,9 @@ def watch_over(stage: Stage, monitor: str, address: str) -> None:
             ),
         ),
     )
-    for target in targets:
-        stage.flow(monitor, target.host, "tcp", target.port, f"metrics: {target.job}")
+    if stage.settings.agents:
+        for target in targets:
+            stage.flow(monitor, target.host, "tcp", target.port, f"metrics: {target.job}")
     for hosts in stage.layers.values():
         for host in hosts:
             stage.flow(host, monitor, "tcp", SYSLOG_PORT, "logs of every daemon")

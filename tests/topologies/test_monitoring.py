@@ -57,11 +57,11 @@ def test_where_prometheus_asks_somebody_answers_unless_the_agents_are_off(stage:
 
 @EVERY
 def test_every_port_that_monitoring_uses_has_a_flow(stage: Stage) -> None:
-    """Also with the agents off, so that only their silence is the difference."""
+    """With the agents off nobody answers there, and what nobody answers is not declared open."""
     (monitor,) = stage.monitors
     flows = {(f.source, f.destination, f.opening) for f in stage.flows}
     for target in prometheus_of(stage).targets:
-        assert (monitor, target.host, f"tcp/{target.port}") in flows
+        assert ((monitor, target.host, f"tcp/{target.port}") in flows) is stage.settings.agents
     for host in (h for hosts in stage.layers.values() for h in hosts):
         assert (host, monitor, "tcp/514") in flows
         for service in stage.declared[host]:
