@@ -4,6 +4,7 @@
     tls · reset · closed-early · read-timeout          somebody was, and no whole answer came
     http-503 · wrong-body                              an answer came
 
+Inside TLS a reset is closed-early where Python is older than 3.12, which loses OpenSSL's errno there.
 requests wraps urllib3's errors, which wrap Python's; Locust unwraps some of them. The first link of the chain
 that says something specific is taken.
 """

@@ -65,8 +65,8 @@ class Visitor(HttpUser):
 
     def open_page(self, path: str, name: str, files: Iterable[str]) -> None:
         """The page, and those of its files that the browser has not kept (the site lets it, for an hour)."""
-        if not self.client.get(path, name=name):
+        if self.client.get(path, name=name).status_code != 200:
             return
         for file in files:
-            if file not in self._kept and self.client.get(file):
+            if file not in self._kept and self.client.get(file).status_code == 200:
                 self._kept.add(file)

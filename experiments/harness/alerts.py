@@ -28,7 +28,7 @@ from experiments.harness.timing import Reach, Timing, seconds
 
 #: Scraping, evaluating, sending and receiving cost CPU, and the monitor has a tenth of a core in slices: each of
 #: these four may have to wait some slices for the next. Nothing of it is a timer.
-LATE_S = 0.5
+LATE_S = 0.25
 
 
 @dataclass(frozen=True)

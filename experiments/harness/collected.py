@@ -140,6 +140,10 @@ class Load:
         return window.count(p.end_s + self.clock_s for p in self.rows if host in p.served_by.split(">"))
 
     @property
+    def rate_hz(self) -> float:
+        return self.window.count(p.due_s + self.clock_s for p in self.rows) / self.window.lasts_s
+
+    @property
     def bad(self) -> int:
         return sum(not p.good for p in self.rows)
 

@@ -7,6 +7,7 @@ agent killed   ├──●────────◆────────�
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ from experiments.harness.alert_trials import AlertTrial
 MOMENTS = {
     "first_bad_s": ("o", style.SKY, "first scrape that shows it"),
     "pending_s": ("D", style.ORANGE, "pending: an evaluation sees it"),
-    "firing_s": ("s", style.PURPLE, "firing: it has lasted for `for`"),
+    "firing_s": ("s", "none", "firing: it has lasted for `for`"),
     "told_s": ("*", style.VERMILLION, "told: received by the pager"),
 }
 
@@ -38,7 +39,7 @@ def draw_alerts(trials: Sequence[AlertTrial], unwatched_s: float | None = None) 
         if unwatched_s is not None:
             _unwatched(ax, lanes - 1, unwatched_s)
         ends = [t.prediction.high_s or 0.0 for t in trials] + [t.delay_s or 0.0 for t in trials]
-        ax.set_xlim(-0.15, 1.12 * max([*ends, unwatched_s or 0.0, 1.0]))
+        ax.set_xlim(-0.15, 1.18 * max([*ends, unwatched_s or 0.0, 1.0]))
         ax.set_ylim(lanes - 0.45, -0.6)
         labels = [t.case.title for t in trials] + (
             ["stage 1: nginx killed"] if unwatched_s is not None else []
@@ -75,13 +76,16 @@ def _lane(ax: Axes, row: int, trial: AlertTrial) -> None:
     for name, moment_s in moments.items():
         if moment_s is not None:
             marker, colour, _ = MOMENTS[name]
-            size = 14 if marker == "*" else 8
-            ax.plot(
-                moment_s, row, marker, color=colour, markeredgecolor=style.BLACK, markersize=size, zorder=4
-            )
+            ax.plot(moment_s, row, marker, zorder=4, **_look(marker, colour))
     said = "nobody was told" if trial.delay_s is None else style.seconds(trial.delay_s)
     x = max(p.high_s or 0.0, end_s)
     ax.annotate(said, (x, row), xytext=(9, 0), textcoords="offset points", va="center", weight="bold")
+
+
+def _look(marker: str, colour: str) -> dict[str, Any]:
+    """The star fits into the open square: they are milliseconds apart."""
+    size = {"s": 15, "*": 9}.get(marker, 8)
+    return {"markerfacecolor": colour, "markeredgecolor": style.BLACK, "markersize": size}
 
 
 def _unwatched(ax: Axes, row: int, watched_s: float) -> None:
@@ -97,8 +101,7 @@ def _unwatched(ax: Axes, row: int, watched_s: float) -> None:
 
 def _legend() -> list[Line2D | Patch]:
     marks: list[Line2D | Patch] = [
-        Line2D([], [], linestyle="", marker=marker, color=colour, markeredgecolor=style.BLACK,
-               markersize=11 if marker == "*" else 7, label=name)
+        Line2D([], [], linestyle="", marker=marker, label=name, **_look(marker, colour))
         for marker, colour, name in MOMENTS.values()
     ]  # fmt: skip
     predicted = Patch(facecolor=style.PALE, edgecolor=style.GREY, hatch="////", label="predicted")

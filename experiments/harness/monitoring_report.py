@@ -46,7 +46,7 @@ def say_logs(found: Findings, logs: Logs, polling_s: float) -> None:
     found.claim(
         COLLECTED, "every line of every log arrives in the central store, once",
         held=total.lost + total.surplus == 0, predicted=(0, 0), measured=total.lost + total.surplus, unit="lines",
-        reason=f"{total.written} lines written, {total.lost} lost, {total.surplus} surplus",
+        reason=f"{total.written} lines written, {total.lost} lost, {total.surplus} surplus{_where(logs)}",
     )  # fmt: skip
     late_s = percentile(logs.delays_s, 0.99)
     high_s = polling_s + SHIPPING_LATE_S
@@ -59,6 +59,12 @@ def say_logs(found: Findings, logs: Logs, polling_s: float) -> None:
         f"files are looked at every {polling_s:g} s, and {SHIPPING_LATE_S:g} s for the way: "
         f"p50 {median_s:.3f} s, p99 {late_s:.3f} s of {len(logs.delays_s)} requests",
     )  # fmt: skip
+
+
+def _where(logs: Logs) -> str:
+    """The streams that are not what was written, if there are any."""
+    names = ["/".join(stream) for stream, n in sorted(logs.streams.items()) if n.lost + n.surplus]
+    return f" ({', '.join(names)})" if names else ""
 
 
 def table_layers(found: Findings, stage: Stage, targets: Compared, logs: Logs) -> None:
@@ -100,7 +106,7 @@ def say_rates(found: Findings, tally: Tally, load: Load, beside: Expected) -> No
     )  # fmt: skip
     found.table(
         "Requests per second of the web tier, counted four ways",
-        f"{load.window.lasts_s:.0f} s of {len(load.rows) / load.window.lasts_s:.0f} requests/s. Counters are "
+        f"{load.window.lasts_s:.0f} s of {load.rate_hz:.0f} requests/s. Counters are "
         "differences between two scrapes, and the generator's answers are counted between the same two moments. "
         f"Beside the clients each web server is asked {beside.checks_hz:g} times/s by health checks and "
         f"{beside.scrapes_hz:g} times/s for its counters.",
@@ -130,11 +136,11 @@ def control_rates(found: Findings, tally: Tally) -> None:
 
 
 def control_shipper(found: Findings, host: str, missing: int, after: Logs) -> None:
-    lost = monitored.tally({s: n for s, n in after.streams.items() if s[0] == host})
+    left = monitored.tally(after.streams)
     found.control(
         f"log shipper of {host} stopped", "lines of its log are not in the store", missing > 0,
-        f"{missing} lines missing while it was stopped; once it ran again {lost.lost} lost, "
-        f"{lost.surplus} surplus",
+        f"{missing} lines missing while it was stopped; once it ran again {left.lost} of {left.written} lost, "
+        f"{left.surplus} surplus{_where(after)}",
     )  # fmt: skip
 
 
@@ -147,7 +153,8 @@ def say_alerts(found: Findings, trials: Sequence[AlertTrial], seed: int) -> None
         p = mine[0].prediction
         found.claim(
             ALERTED, f"{title}: {mine[0].case.alert} is received within its timers", held=not bad,
-            predicted=(p.low_s, p.high_s), measured=interval(delays, "s", seed),
+            predicted=(p.low_s, p.high_s), unit="s",
+            measured=delays[0] if len(delays) == 1 else interval(delays, "s", seed),
             reason=bad[0] if bad else f"{judged[0][1]} ({mine[0].case.seen_by})",
         )  # fmt: skip
     found.table(
@@ -191,7 +198,7 @@ def control_silence(found: Findings, trials: Sequence[AlertTrial]) -> None:
                 f"the same fault on {t.case.silenced['host']}, its alert silenced", "nobody is told",
                 t.silent_fired and not t.silent_told and t.told_s is not None,
                 f"the alert {'fired' if t.silent_fired else 'did not fire'} in Prometheus and {told} in "
-                f"{t.healed_s - t.began_s:.1f} s; of {t.case.title} after {_at(t.delay_s)} s",
+                f"{t.healed_s - t.began_s:.1f} s; of {t.case.title} somebody was after {_at(t.delay_s)} s",
             )  # fmt: skip
             return
 

@@ -92,8 +92,9 @@ def web_times(line: str) -> WebTimes | None:
 def misfits(request: Request) -> list[str]:
     """Where an inner time is longer than the outer one that contains it, by more than logs are cut."""
     seen, balancer, web = request.seen, request.balancer, request.web
-    answer_s = seen.parts_s[3] + seen.parts_s[4]
-    chain: list[tuple[str, float]] = [("client", answer_s)]
+    # Daemons read their clock once per round of their event loop. Where one ends TLS, the round in which the
+    # request arrived may have begun with the handshake; it cannot have begun before the connection.
+    chain: list[tuple[str, float]] = [("client", sum(seen.parts_s[2:]))]
     if balancer is not None:
         chain.append(("HAProxy", balancer.active_s))
     if web is not None:

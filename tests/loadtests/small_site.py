@@ -1,4 +1,4 @@
-"""A site that fits into a test: the routes that scenarios ask for, and a list of everything that was asked."""
+"""A site that fits into a test: the routes that scenarios ask for, and a list of all that was asked."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def small_site(certificate: Certificate | None = None, decide: Decide | None = N
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 5
+        disable_nagle_algorithm = True  # head and body are two writes
 
         def do_GET(self) -> None:
             self._answer(None)
