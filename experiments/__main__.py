@@ -20,8 +20,13 @@ VERBS = {
         "experiments.monitoring",
         "what is collected of each layer, and how soon somebody is told of a fault",
     ),
+    "replication": ("experiments.replication", "how late a replica is, what it answers, and what it refuses"),
     "bench": ("experiments.bench", "how fast and how precise the testbed itself is"),
     "up": ("experiments.operate.up", "bring a stage up and stay: table, URLs, Mininet's command line"),
+    "load": (
+        "experiments.operate.load",
+        "Locust against a stage: headless, or with its web UI in the browser",
+    ),
     "ps": ("experiments.operate.ps", "what runs where, from another terminal"),
     "exec": ("experiments.operate.exec", "run a command on a host: exec client1 -- dig www.foobar.com"),
     "logs": ("experiments.operate.logs", "the logs of a host or one daemon: logs lb1/haproxy"),

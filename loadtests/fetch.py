@@ -31,6 +31,7 @@ class Visitor:
     make_socket: MakeSocket
     nameserver: tuple[str, int]
     tls: ssl.SSLContext | None
+    port: int | None = None  # None: the usual one
     timeout_s: float = 5.0
 
 
@@ -66,7 +67,7 @@ def fetch(visitor: Visitor, host: str, target: str) -> Fetched:
         for each in (asker, plain):
             each.settimeout(visitor.timeout_s)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        port = 443 if visitor.tls else 80
+        port = visitor.port or (443 if visitor.tls else 80)
         begin_s = _clock()
 
         start_s = _clock()

@@ -28,6 +28,11 @@ def prober(config: str) -> Sequence[str]:
     return (PYTHON, "-P", "-m", "loadtests.prober", str(RESULTS / config))
 
 
+def orders(config: str) -> Sequence[str]:
+    """`config` is relative to the results directory."""
+    return (PYTHON, "-P", "-m", "loadtests.orders", str(RESULTS / config))
+
+
 def locust(
     scenario: str, *, host_url: str, users: int, spawn_rate: float, at_most_s: int, record: str
 ) -> Sequence[str]:
@@ -49,12 +54,13 @@ def swarm(
 ) -> Sequence[str]:
     """Locust with everything that web UI, master and a lone process have in common; one of these follows.
 
-    `users` None: as many as the shape has at its peak; `seconds` None: as long as the shape, or the web UI, says.
+    `users` None: as many as the shape has at its peak; `seconds` None: as long as shape or web UI say.
     """
     who = () if users is None else ("--users", str(users), "--spawn-rate", f"{min(100, max(1, users / 2)):g}")
     how_long = () if seconds is None else ("--run-time", f"{seconds}s")
     return (
-        *_scenario(scenario, record), "--host", host_url, *who, *how_long, *(("--shape", shape) if shape else ()),
+        *_scenario(scenario, record), "--host", host_url, *who, *how_long,
+        *(("--shape", shape) if shape else ()),
         "--most-users", str(MOST_USERS), "--most-seconds", str(MOST_S),
     )  # fmt: skip
 
@@ -64,7 +70,7 @@ def headless() -> Sequence[str]:
 
 
 def web(stage_json: str, door: str) -> Sequence[str]:
-    """The web UI for this host only; `stage_json` is relative to the results, `door` a directory of the host."""
+    """The web UI, for this host only. `stage_json` is relative to the results, `door` a path of the host."""
     return (
         "--web-host", "127.0.0.1", "--web-port", str(WEB_PORT),
         "--stage-json", str(RESULTS / stage_json), "--stage-door", door,

@@ -30,7 +30,7 @@ COLUMNS = (
     ("answers", "Answers"), ("share", "Share of its layer, last seconds"), ("fault", "Fault"),
 )  # fmt: skip
 LINK = (
-    '<a href="./stage" target="_blank" style="position:fixed;right:16px;bottom:16px;z-index:9;'
+    '<a href="./stage" target="_blank" style="position:fixed;left:16px;bottom:16px;z-index:9;'
     "padding:8px 14px;border-radius:4px;background:#0072B2;color:#fff;font:14px sans-serif;"
     'text-decoration:none">'
     "Stage and faults</a>"
@@ -121,7 +121,7 @@ def rows(known: Mapping[str, Any]) -> list[dict[str, Any]]:
             "addresses": " ".join(host["addresses"]),
             "daemons": ", ".join(f"{daemon['name']} {daemon['state']}" for daemon in host["daemons"]),
             "holds": " ".join(host["holds"]),
-            "answers": host["answers"],
+            "answers": host["answers"] or "",
             "share": "" if host["share"] is None else f"{host['share']:.0%}",
             "fault": f"{fault['fault']} of {fault['target']} for {fault['for_s']:.0f} s" if fault else "",
         }

@@ -81,10 +81,9 @@ class HAProxy(Service):
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
-        site = [Listener("tcp", address, 80) for address in self.addresses]
-        if self.tls:
-            site += [Listener("tcp", address, 443, tls=True) for address in self.addresses]
-        local = (Listener("tcp", "127.0.0.1", STATS_PORT), Listener("unix", ADMIN_SOCKET))
+        ports = ((443, True), (80, False)) if self.tls else ((80, False),)
+        site = tuple(Listener("tcp", address, port, tls) for address in self.addresses for port, tls in ports)
+        local = (Listener("tcp", "127.0.0.1", STATS_PORT), Listener("unix", ADMIN_SOCKET, operator=True))
         metrics = (Listener("tcp", self.metrics_address, METRICS_PORT),) if self.metrics_address else ()
         return (*site, *local, *metrics)
 

@@ -119,7 +119,7 @@ class MySQL(Service):
     def listeners(self) -> tuple[Listener, ...]:
         # TLS is agreed upon in MySQL's own protocol, after its greeting in plain text.
         network = (Listener("tcp", self.listen, PORT, tls=self.tls),) if self.listen else ()
-        return (*network, Listener("unix", SOCKET))
+        return (*network, Listener("unix", SOCKET, operator=bool(network)))
 
     def ready(self, host: Host) -> bool:
         """root, authenticated by the socket's peer credentials, counts the seeded rows; a replica runs."""

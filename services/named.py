@@ -55,7 +55,7 @@ class Named(Service):
     @property
     def listeners(self) -> tuple[Listener, ...]:
         addresses = (self.listen, "127.0.0.1")
-        return tuple(Listener(protocol, a, 53) for a in addresses for protocol in ("udp", "tcp"))
+        return tuple(Listener(protocol, a, 53) for protocol in ("udp", "tcp") for a in addresses)
 
     def ready(self, host: Host) -> bool:
         """A question for www gets exactly the declared addresses, with authority."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from services.service import File, Host, Service, template_beside
+from services.service import File, Host, Listener, Service, template_beside
 
 if TYPE_CHECKING:
     from services.credentials import Secrets
@@ -52,6 +52,10 @@ class Nftables(Service):
     @property
     def command(self) -> Sequence[str]:
         return ("sh", "-c", f"nft --file {CONFIGURATION} && exec sysctl -q -w {TIME_WAIT}")
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        return ()  # it refuses; it does not wait
 
     @property
     def program(self) -> str:

@@ -76,6 +76,7 @@ class Listener:
     address: str
     port: int | None = None
     tls: bool = False  # whether it answers in TLS and nothing else
+    operator: bool = False  # for whoever looks after the daemon, beside what it is there for
 
     def __str__(self) -> str:
         """ "tcp 10.0.1.21:80", "unix /run/gunicorn/gunicorn.sock" """
@@ -147,7 +148,7 @@ class Service:
     @property
     def listeners(self) -> tuple[Listener, ...]:
         """Every socket on which it waits for others; one that is not named here is one too many."""
-        return ()
+        raise NotImplementedError(f"{self.name} does not say where it listens")
 
     @property
     def program(self) -> str:

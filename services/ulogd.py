@@ -49,7 +49,7 @@ class Ulogd(Service):
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
-        return (Listener("unix", SOCKET),)
+        return (Listener("unix", SOCKET, operator=True),)
 
     def ready(self, host: Host) -> bool:
         """Whoever hangs up is hung up on. By then it has the log group: stacks start in their order."""

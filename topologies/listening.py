@@ -8,119 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import Literal
 
-from services import haproxy, mysql, nginx, rsyslog
-from services.alertmanager import PORT as ALERTMANAGER_PORT
-from services.alertmanager import Alertmanager
-from services.gunicorn import Gunicorn
-from services.keepalived import Keepalived
-from services.mysqld_exporter import PORT as MYSQLD_EXPORTER_PORT
-from services.mysqld_exporter import MysqldExporter
-from services.named import Named
 from services.nftables import Nftables
-from services.nginx_exporter import PORT as NGINX_EXPORTER_PORT
-from services.nginx_exporter import NginxExporter
-from services.node_exporter import PORT as NODE_EXPORTER_PORT
-from services.node_exporter import NodeExporter
-from services.pager import PORT as PAGER_PORT
-from services.pager import Pager
-from services.prometheus import PORT as PROMETHEUS_PORT
-from services.prometheus import Prometheus
-from services.service import Service
-from services.ulogd import Ulogd
+from services.service import EVERY_ADDRESS, Listener, Service
 from topologies.stage import NETWORKS, Stage
 
-EVERY_ADDRESS = "0.0.0.0"
+__all__ = ["EVERY_ADDRESS", "LOOPBACK", "Exposure", "Listener", "exposed", "listeners"]
+
 LOOPBACK = "127.0.0.1"
-VRRP_GROUP = "224.0.0.18"  # RFC 5798 §5.1.1.2
-MYSQL_PORT = 3306
-
-
-@dataclass(frozen=True)
-class Listener:
-    """A socket that takes what others send. `address` is a path where `protocol` is "unix"."""
-
-    protocol: Literal["tcp", "udp", "unix", "vrrp"]
-    address: str
-    port: int | None = None
-    tls: bool = False
-
-    @property
-    def opening(self) -> str:
-        """ "tcp/443" or "vrrp", as flows say it; "UNIX socket"."""
-        if self.protocol == "unix":
-            return "UNIX socket"
-        return self.protocol if self.port is None else f"{self.protocol}/{self.port}"
-
-    @property
-    def reachable(self) -> bool:
-        """Whether another host can get there at all, if no firewall stands in between."""
-        return self.protocol != "unix" and self.address != LOOPBACK
 
 
 def listeners(service: Service) -> tuple[Listener, ...]:
     """The sockets of one daemon, those for its own host included.
 
-    Left out are the UNIX sockets that HAProxy and MySQL open for an operator beside their TCP ports. Raises
-    TypeError for a daemon of which nobody has said here what it does.
+    Left out are the UNIX sockets that some open for an operator beside what they are there for. Raises
+    NotImplementedError for a daemon that does not say where it listens.
     """
-    match service:
-        case haproxy.HAProxy():
-            return _haproxy(service)
-        case nginx.Nginx():
-            return _nginx(service)
-        case Gunicorn():
-            if service.bind.startswith("unix:"):
-                return (Listener("unix", service.bind.removeprefix("unix:")),)
-            address, _, port = service.bind.rpartition(":")
-            return (Listener("tcp", address, int(port), service.tls),)
-        case mysql.MySQL():
-            if service.listen is None:
-                return (Listener("unix", mysql.SOCKET),)
-            return (Listener("tcp", service.listen, MYSQL_PORT, service.tls),)
-        case Named():
-            on = (service.listen, LOOPBACK)
-            return tuple(Listener("udp", a, 53) for a in on) + tuple(Listener("tcp", a, 53) for a in on)
-        case Keepalived():
-            return (Listener("vrrp", VRRP_GROUP),)
-        case rsyslog.Rsyslog():
-            if service.listen:
-                return (Listener("tcp", service.listen, rsyslog.PORT),)
-            return (Listener("unix", rsyslog.SOCKET),)
-        case NodeExporter():
-            return (Listener("tcp", EVERY_ADDRESS, NODE_EXPORTER_PORT),)
-        case NginxExporter():
-            return (Listener("tcp", EVERY_ADDRESS, NGINX_EXPORTER_PORT),)
-        case MysqldExporter():
-            return (Listener("tcp", EVERY_ADDRESS, MYSQLD_EXPORTER_PORT),)
-        case Prometheus():
-            return (Listener("tcp", LOOPBACK, PROMETHEUS_PORT),)
-        case Alertmanager():
-            return (Listener("tcp", LOOPBACK, ALERTMANAGER_PORT),)
-        case Pager():
-            return (Listener("tcp", LOOPBACK, PAGER_PORT),)
-        case Nftables() | Ulogd():
-            return ()
-    raise TypeError(f"topologies/listening.py does not say where {service.name} listens")
-
-
-def _haproxy(service: haproxy.HAProxy) -> tuple[Listener, ...]:
-    ports = ((443, True), (80, False)) if service.tls else ((80, False),)
-    site = tuple(Listener("tcp", address, port, tls) for address in service.addresses for port, tls in ports)
-    statistics = Listener("tcp", LOOPBACK, haproxy.STATS_PORT)
-    if service.metrics_address is None:
-        return (*site, statistics)
-    return (*site, statistics, Listener("tcp", service.metrics_address, haproxy.METRICS_PORT))
-
-
-def _nginx(service: nginx.Nginx) -> tuple[Listener, ...]:
-    found = [Listener("tcp", service.listen, 443 if service.tls else 80, service.tls)]
-    if service.tls and service.redirect:
-        found.append(Listener("tcp", service.listen, 80))
-    if service.status:
-        found.append(Listener("tcp", LOOPBACK, nginx.STATUS_PORT))
-    return tuple(found)
+    return tuple(one for one in service.listeners if not one.operator)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class Case:
     to see it first. `silenced`: the same fault elsewhere, whose alert Alertmanager must keep to itself.
     """
 
+    name: str  # what --fault takes
     title: str
     faults: tuple[Fault, ...]
     labels: Mapping[str, str]
@@ -91,7 +92,7 @@ class AlertTrial:
 
 
 def predict(monitor: Monitor, case: Case) -> Prediction:
-    """From what is in force in Prometheus and Alertmanager, before anything is broken. Raises TestbedError."""
+    """From what is in force in Prometheus and Alertmanager, before anything breaks. Raises TestbedError."""
     timers = monitor.timers(case.alert, *case.scraped)
     noticed: list[Timing] = []
     if case.inter_s is not None:
@@ -116,7 +117,9 @@ class AlertBench:
         patience_s = (prediction.high_s or 0.0) + GRACE_S
         with contextlib.ExitStack() as stack:
             if case.silenced:
-                stack.enter_context(monitor.alertmanager.silence(case.silenced, 600.0, "a control"))
+                stack.enter_context(
+                    monitor.alertmanager.silence(case.silenced, 600.0 + patience_s, "a control")
+                )
             observe_until(time.monotonic() + self.rng.uniform(0, self.phase_s))
             inject_s = time.monotonic()
             with together(self.testbed, case.faults):
@@ -178,8 +181,8 @@ def first_sample(series: Iterable[Series], condition: Condition | None = None) -
 def onset(case: Case, inject_s: float, rows: Sequence[Probe]) -> tuple[float, float]:
     """When the fault began, and when it was complete.
 
-    A kill is one moment. A release begins with the first slow answer, and is complete with the first one after
-    the last fast one. Raises TestbedError when the prober saw no slow answer: then there was no such fault.
+    A kill is one moment. A release begins with the first slow answer, and is complete with the first one
+    after the last fast one. Raises TestbedError when the prober saw no slow answer: there was no such fault.
     """
     if not case.slow_s:
         return inject_s, inject_s

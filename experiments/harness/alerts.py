@@ -1,16 +1,18 @@
-"""How long until somebody is told? Sums of the timers that an alert passes on its way, before anything is broken.
+"""How long until somebody is told? The timers that an alert passes, added up before anything breaks.
 
     fault ─► scraped ─► evaluated ─► for ─► grouped ─► delivered
              U(0,s)+T   U(0,e)       ⌈f/e⌉·e  g        late
 
-    s  scrape_interval: a target is asked every s at a phase of its own, so the fault falls between two scrapes
+    s  scrape_interval: a target is asked every s at a phase of its own; the fault falls between two scrapes
        (Prometheus docs, "Configuration", scrape_config; scrape/target.go, `offset`)
     T  what the failing answer takes: nothing where it is refused, scrape_timeout where no packet comes back.
-       `up` is 0 then, in a sample of the scrape's own moment (docs, "Jobs and instances"). A series that only the
-       dead target had is stale from then on (docs, "Staleness"); `up` is Prometheus's own and never is.
-    e  evaluation_interval: rules look at the last sample, every e at a phase of their own (docs, "Recording rules")
-    f  `for`: an alert is pending from the first evaluation that sees it and fires at the first at which it has been
-       pending for f; evaluations are e apart, so f is rounded up (docs, "Alerting rules"; rules/alerting.go)
+       `up` is 0 then, in a sample of the scrape's own moment (docs, "Jobs and instances"). A series that only
+       the dead target had is stale from then on (docs, "Staleness"); `up` is Prometheus's own and never is.
+    e  evaluation_interval: rules look at the last sample, every e at a phase of their own (docs, "Recording
+       rules")
+    f  `for`: an alert is pending from the first evaluation that sees it, and fires at the first at which it
+       has been pending for f; evaluations are e apart, so f is rounded up (docs, "Alerting rules";
+       rules/alerting.go)
     g  group_wait, before the first notification of a new group (Alertmanager docs, "Configuration", route)
 
 All times in seconds; every function returns a Timing, whose `because` is its arithmetic with numbers.
@@ -26,8 +28,8 @@ from experiments.harness.blocks import ConfigError
 from experiments.harness.model import Prediction, Verdict
 from experiments.harness.timing import Reach, Timing, seconds
 
-#: Scraping, evaluating, sending and receiving cost CPU, and the monitor has a tenth of a core in slices: each of
-#: these four may have to wait some slices for the next. Nothing of it is a timer.
+#: Scraping, evaluating, sending and receiving cost CPU, and the monitor has a tenth of a core in slices: each
+#: of the four may have to wait some slices for its turn. Nothing of it is a timer.
 LATE_S = 0.25
 
 
@@ -45,8 +47,8 @@ class Timers:
 def scraped(timers: Timers, reach: Reach, agent_timeout_s: float | None = None) -> Timing:
     """From the fault to the first sample that shows it.
 
-    `agent_timeout_s`: the agent lives and asks the broken daemon, for which it waits that long. Without it the
-    agent itself is what is broken, and Prometheus waits.
+    `agent_timeout_s`: the agent lives and asks the broken daemon, for which it waits that long. Without it
+    the agent itself is what is broken, and Prometheus waits.
     """
     limit_s = timers.scrape_timeout_s if agent_timeout_s is None else agent_timeout_s
     takes_s = 0.0 if reach == "refused" else min(limit_s, timers.scrape_timeout_s)
@@ -57,7 +59,7 @@ def scraped(timers: Timers, reach: Reach, agent_timeout_s: float | None = None) 
 
 
 def checked(inter_s: float, takes_s: float) -> Timing:
-    """From the first slow answer to the first slow health check: it waits for its turn, and is slow itself."""
+    """From the first slow answer to the first slow health check: its turn comes, and it is slow itself."""
     words = f"health check U(0,{seconds(inter_s)}) + {seconds(takes_s)} s that it takes now"
     return Timing("check", takes_s, inter_s + takes_s, words)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.harness.links import Hop
-from topologies.host import EmulatedHost
+from services.service import Host
 from topologies.stage import DOMAIN
 from topologies.testbed import Testbed
 
@@ -27,7 +27,7 @@ class Presented:
     cipher: str
 
 
-def handshake(host: EmulatedHost, address: str, port: int, name: str, *, mysql: bool = False) -> Presented:
+def handshake(host: Host, address: str, port: int, name: str, *, mysql: bool = False) -> Presented:
     """Connect from `host`, trusting its CA alone, to whoever must be `name` (a DNS name or an address).
 
     `mysql`: TLS is asked for in MySQL's own protocol. Raises OSError: ssl.SSLCertVerificationError for a

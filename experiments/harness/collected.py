@@ -1,4 +1,4 @@
-"""Asks a running stage what its monitor has collected: series, streams, lines, and requests counted four ways.
+"""What the monitor of a running stage has collected: series, streams, lines, and requests counted four ways.
 
 declaration ──► what must be there (monitored)  ─┐
 Prometheus, the store, the hosts' own files ─────┴─► what is there, and what is not
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from experiments.harness import monitored, request_rates
@@ -30,8 +30,8 @@ from topologies.waiting import NotReady, TestbedError, wait_until
 PROBED, EXPECTED_TEXT = "/api/items/1", '"id":1,'
 #: Nobody listens there (RFC 863), and no flow leads there: the firewall has something to deny.
 DISCARD = 9
-#: Every exporter has been asked by then, however slowly its host started.
-FIRST_SCRAPES_S = 20.0
+#: Every exporter has been asked twice by then, however slowly its host started.
+FIRST_SCRAPES_S = 15.0
 #: A shipper looks at its files once a second; the store writes at once.
 ARRIVED_S = 5.0
 
@@ -40,14 +40,19 @@ ARRIVED_S = 5.0
 
 
 def series_found(stage: Stage, monitor: Monitor) -> tuple[Compared, Compared]:
-    """Targets that answer, and their characteristic figures, against the declaration; the first scrapes waited for."""
+    """Targets that answer and their characteristic figures, against the declaration; waits for scrapes."""
     wanted = monitored.targets(stage), monitored.figures(stage)
 
     def complete() -> bool:
         return monitor.up() >= wanted[0] and monitor.figures() >= wanted[1]
 
     with contextlib.suppress(NotReady):  # what is missing then is the finding
-        wait_until(complete, timeout_s=FIRST_SCRAPES_S, what="the first scrapes", interval_s=0.5)
+        wait_until(
+            complete,
+            timeout_s=FIRST_SCRAPES_S + 2 * stage.settings.scrape_interval_s,
+            what="the first scrapes",
+            interval_s=0.5,
+        )
     return (
         monitored.compare([(job, host) for job, host in wanted[0]], monitor.up()),
         monitored.compare(wanted[1], monitor.figures()),
@@ -76,7 +81,7 @@ class Logs:
 
 
 def logs_found(testbed: Testbed, monitor: Monitor, since_s: float = 0.0) -> Logs:
-    """What was written until now, and what of it is in the store by ARRIVED_S. `since_s`: wall clock, of the delays."""
+    """What was written until now, what of it arrived, and how late that was which arrived since `since_s`."""
     files = monitored.streams(testbed.stage)
     written = {stream: _lines(testbed, stream[0], path) for stream, path in files.items()}
     last: dict[Stream, list[Stored]] = {}
@@ -109,7 +114,7 @@ def _texts(lines: Iterable[Stored]) -> list[str]:
 
 
 def polling_s(testbed: Testbed, host: str) -> float:
-    """How often the shipper on `host` looks at its files, by its rendered configuration. Raises TestbedError."""
+    """How often the shipper on `host` looks at its files, as rendered. Raises TestbedError."""
     found = re.search(r'pollingInterval="(\d+)"', testbed.configs[host].get("rsyslog.conf", ""))
     if found is None:
         raise TestbedError(f"rsyslog.conf on {host} names no pollingInterval")
@@ -149,7 +154,7 @@ class Load:
 
 
 def offer(testbed: Testbed, monitor: Monitor, rate_hz: float, lasts_s: float, name: str) -> Load:
-    """Ask for `lasts_s` seconds at a fixed rate, whatever the system does; the first half second does not count."""
+    """Ask for `lasts_s` at a fixed rate, whatever the system does; the first half second does not count."""
     config = prober_config(testbed.stage, rate_hz, name)
     with probing(testbed.hosts["client1"], config, testbed.results, name) as prober:
         start_s = time.monotonic() + 0.5
@@ -182,7 +187,7 @@ class Tally:
 
 
 def requests_counted(testbed: Testbed, monitor: Monitor, load: Load, beside: Expected) -> Tally:
-    """The four counts. Raises ValueError where a counter has too few samples in the window."""
+    """The four counts. Raises TestbedError where a counter has too few samples in the window."""
     stage, store, counts = testbed.stage, monitor.store(), list[Count]()
     balancers = stage.hosts_of("haproxy")
     addresses = {address for lb in balancers for address in stage.addresses[lb].values()}
@@ -211,7 +216,7 @@ def requests_counted(testbed: Testbed, monitor: Monitor, load: Load, beside: Exp
 def _counter(monitor: Monitor, query: str, window: Window) -> tuple[Window, int]:
     found = monitor.prometheus.raw(query, window.start_s, window.end_s)
     if len(found) != 1:
-        raise ValueError(f"{query}: {len(found)} series, not one")
+        raise TestbedError(f"{query}: {len(found)} series, not one")
     return counter_window(found[0].samples, window.start_s, window.end_s)
 
 
@@ -226,11 +231,7 @@ def shipper_stopped(testbed: Testbed, host: str) -> Iterator[None]:
         testbed.start_daemons([daemon])
 
 
-def missing_lines(testbed: Testbed, monitor: Monitor, host: str, tags: Sequence[str]) -> int:
-    """Lines that this host has and the store has not, now."""
-    store, files = monitor.store(), monitored.streams(testbed.stage)
-    return sum(
-        monitored.shipped(lines, lines, _texts(store.get((host, tag), ()))).lost
-        for tag in tags
-        for lines in [_lines(testbed, host, files[host, tag])]
-    )
+def missing_lines(testbed: Testbed, monitor: Monitor, host: str, tag: str) -> int:
+    """Lines of this stream that the host has and the store has not, now."""
+    written = _lines(testbed, host, monitored.streams(testbed.stage)[host, tag])
+    return monitored.shipped(written, written, _texts(monitor.store().get((host, tag), ()))).lost

@@ -1,4 +1,4 @@
-"""Each fault as a lane: when its first bad sample came, when the alert was pending, fired, and reached somebody.
+"""Each fault as a lane: its first bad sample, when the alert was pending, fired, and reached somebody.
 
 agent killed   ├──●────────◆───────────■─▶
                0  sample   pending   firing told          ▒▒▒ predicted

@@ -74,5 +74,5 @@ def _draw(ax: Axes, bar: Bar, lane: int) -> None:
     text = f"{NAMES[bar.what]} {bar.length_ms:.{2 if bar.row == 0 else 0}f} ms"
     ax.annotate(
         text, (bar.start_ms + bar.length_ms, lane + 0.5), xytext=(4, 0), textcoords="offset points",
-        va="center", fontsize=PAGE.font_pt * 0.9,
+        va="center", fontsize=PAGE.font_pt * 0.9, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )  # fmt: skip

@@ -1,10 +1,10 @@
-"""What TLS costs: the time it adds to a new connection, the CPU time of a handshake, and how many fit in a budget.
+"""What TLS costs: time added to a new connection, CPU time of a handshake, and how many fit in a budget.
 
     TCP   SYN ─ SYN-ACK ─ ACK │                                  one round trip
     TLS   SYN ─ SYN-ACK ─ ACK │ ClientHello ─ … Finished         one more (RFC 8446, section 2), and two ECDHE
 
-Every handshake is a full one of TLS 1.3: nothing is resumed, nothing is verified by the client, whose own time is
-not what is asked for.
+Every handshake is a full one of TLS 1.3: nothing is resumed. Nor is anything verified: the client's own time
+is not what is asked for.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def closed_loop(
 ) -> list[Window]:
     """`loops` clients that shake hands one time after the other, watched for `windows` times `window_s`.
 
-    `openssl s_time` is the client: it does nothing else, and costs less than what it measures. Connections are
-    counted by the server's kernel. The first window, in which the loops start, is left out. Raises DaemonDied.
+    `openssl s_time` is the client: it does nothing else. Connections are counted by the server's kernel. The
+    first window, in which the loops start, is left out. Raises DaemonDied when one of them ends early.
     """
     group = server.group
     assert group is not None, f"{server.name} has no budget"

@@ -33,7 +33,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class Listening:
-    """One place where somebody waits. `listener` says nothing of TLS here: sockets do not show it."""
+    """One place where somebody waits. `listener` has its place only: sockets show neither TLS nor purpose."""
 
     host: str
     listener: Listener
@@ -63,7 +63,7 @@ class Compared:
 def declared(stage: Stage) -> list[Listening]:
     """Every listener of every daemon of the stage."""
     return [
-        Listening(host, replace(listener, tls=False), service.name, service.runs_as)
+        Listening(host, replace(listener, tls=False, operator=False), service.name, service.runs_as)
         for host, services in stage.declared.items()
         for service in services
         for listener in service.listeners

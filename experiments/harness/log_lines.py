@@ -1,11 +1,11 @@
-"""Lines of access logs and of the central store, read: who asked for what, when it was written, when it arrived.
+"""Lines of access logs and of the central store: who asked for what, when it was written, when it arrived.
 
     nginx    10.0.1.11 [2026-11-24T03:20:18+00:00] "GET /health HTTP/1.1" 200 3 rt=0.001 … at=1795490418.123
     HAProxy  8.8.8.101:4711 [24/Nov/2026:03:20:18.123] www~ web/server1 0/0/0/1/1 200 310 - - ---- 1/1/0/0/0 …
     store    2026-11-24T03:20:19.841124+00:00 LINE
 
-Times are wall-clock (UNIX). nginx says when it wrote a line ($msec). HAProxy says when the request began and how
-long it took, and writes then (Configuration Manual §8.2.3, %tr and %Ta); its clock has no zone: it is local time.
+Times are wall-clock (UNIX). nginx says when it wrote a line ($msec). HAProxy says when the request began and
+how long it took, and writes then (Configuration Manual §8.2.3, %tr and %Ta); it names no zone: local time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HAPROXY = re.compile(
 
 @dataclass(frozen=True)
 class Access:
-    """One request as a web server (nginx: `client`, `path`) or a balancer (HAProxy: `server`) wrote it down."""
+    """One request as a web server (nginx: `client`, `path`) or balancer (HAProxy: `server`) wrote it down."""
 
     written_s: float
     status: int

@@ -1,6 +1,6 @@
 """The monitor of a running stage: what Prometheus knows, what the store keeps, and what the pager was told.
 
-Prometheus and the logs live on the wall clock, faults and pages on CLOCK_MONOTONIC; `wall` and `monotonic` convert.
+Prometheus and the logs live on the wall clock, faults and pages on CLOCK_MONOTONIC.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from services.rsyslog import STORE
 from topologies.testbed import Testbed
 from topologies.waiting import NotReady, TestbedError, wait_until
 
-#: Nothing pends, nothing fires, and everybody who was told of a fault was told of its end.
-CALM_S = 40.0
+#: Longest wait for calm after a fault was healed, beside the timers that a change takes.
+CALM_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,9 @@ class Monitor:
         self.host = testbed.hosts[monitors[0]]
         self.prometheus, self.alertmanager = Prometheus(self.host), Alertmanager(self.host)
         self._pager = testbed.daemon(self.host.name, Pager.name)
+        settings = testbed.stage.settings
+        self._news_s = settings.scrape_interval_s + settings.evaluation_interval_s
+        self._calm_s = CALM_S + 3 * self._news_s + settings.check_rise * settings.check_inter_s
         self._offset_s = time.time() - time.monotonic()
 
     # -- clocks ---------------------------------------------------------------------------------------
@@ -136,7 +139,10 @@ class Monitor:
         return self.told(labels, since_s)
 
     def wait_until_calm(self) -> None:
-        """Raises NotReady with what still pends or fires."""
+        """Nothing pends, nothing fires, and whoever was told of a fault was told of its end.
+
+        Raises NotReady with what still pends or fires.
+        """
         left: list[str] = []
 
         def calm() -> bool:
@@ -146,6 +152,8 @@ class Monitor:
             return not left
 
         try:
-            wait_until(calm, timeout_s=CALM_S, what="calm", interval_s=0.4)
+            wait_until(calm, timeout_s=self._calm_s, what="calm", interval_s=0.4)
         except NotReady:
-            raise NotReady(f"waited {CALM_S:g} s for alerts to end: {', '.join(sorted(set(left)))}") from None
+            raise NotReady(
+                f"waited {self._calm_s:g} s for alerts to end: {', '.join(sorted(set(left)))}"
+            ) from None

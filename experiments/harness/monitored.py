@@ -69,7 +69,7 @@ def _named(items: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def targets(stage: Stage) -> set[tuple[str, str]]:
-    """(job, host) of everything that must be scraped: a node exporter on each host of a layer, and who exports."""
+    """(job, host) of everything to be scraped: a node exporter on each host of a layer, and who exports."""
     watched = [host for hosts in stage.layers.values() for host in hosts]
     nodes = {("node", host) for host in watched}
     return nodes | {
@@ -107,7 +107,7 @@ def layer_of(stage: Stage, host: str) -> str:
 
 @dataclass(frozen=True)
 class Shipped:
-    """Lines of one file: how many were written before it was looked, which of them never arrived, and extra ones."""
+    """Lines of one file: written until the file was read; of these not in the store; in the store alone."""
 
     written: int
     lost: int
@@ -115,7 +115,7 @@ class Shipped:
 
 
 def shipped(written: Iterable[str], written_later: Iterable[str], stored: Iterable[str]) -> Shipped:
-    """Lines as a multiset. `written_later`: the file again after the store was read; nothing else may be there."""
+    """Lines as multisets. `written_later`: the file again after the store; nothing else may be there."""
     first, later, there = Counter(written), Counter(written_later), Counter(stored)
     lost, surplus = first - there, there - later
     return Shipped(first.total(), lost.total(), surplus.total())

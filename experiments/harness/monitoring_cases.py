@@ -6,8 +6,8 @@
     host crash      Prometheus waits in vain for the whole host        AgentDown
     slow answers    HAProxy's health check takes too long              SlowAnswers
 
-A hung nginx was chosen over a hung gunicorn: it is the one daemon whose port stays open for everybody while its
-agent goes on answering, so that only the agent's own time-out tells. HAProxy would tell of either in the end.
+A hung nginx was chosen over a hung gunicorn: its port stays open and its agent goes on answering, so that
+only the agent's own time-out tells. gunicorn has no agent; HAProxy would tell of either in the end.
 """
 
 from __future__ import annotations
@@ -32,19 +32,23 @@ from topologies.stage import Settings, Stage
 from topologies.stages import STAGES
 from topologies.testbed import Testbed
 
+#: In this order: no fault falls where the last one has just been healed, and the crash comes last.
+CASES = ("agent-killed", "nginx-hangs", "nginx-killed", "slow-answers", "host-crash")
+
 
 def cases(testbed: Testbed) -> list[Case]:
-    """Spread over the hosts, so that no fault falls where the last one has just been healed."""
+    """One of each, in the order of CASES."""
     stage = testbed.stage
     webs, apps, lb, db = (stage.hosts_of(d) for d in ("nginx", "gunicorn", "haproxy", "mysql"))
     one, other = webs[0], webs[-1]
     exporter = next(s for s in stage.declared[other] if isinstance(s, NginxExporter))
     agent = NodeExporter.name
-    # Where every web server asks every application server, a check is slow for certain only if all of them are.
+    # Where every web server asks every application server, a check is slow only if all of them are.
     released = apps if set(apps) != set(webs) else [other]
     slow = {"server": other} if set(apps) == set(webs) else {}
     return [
         Case(
+            "agent-killed",
             f"agent killed on {one}",
             (ProcessKill(Target(one, agent)), ProcessKill(Target(db[0], agent))),
             {"alertname": "AgentDown", "job": "node", "host": one},
@@ -52,18 +56,21 @@ def cases(testbed: Testbed) -> list[Case]:
             silenced={"alertname": "AgentDown", "job": "node", "host": db[0]},
         ),
         Case(
+            "nginx-hangs",
             f"nginx hangs on {other}",
             (Hang(Target(other, "nginx")),),
             {"alertname": "NginxDown", "host": other},
             ("nginx", other), "silent", "its exporter's own time-out", agent_timeout_s=exporter.timeout_s,
         ),
         Case(
+            "nginx-killed",
             f"nginx killed on {one}",
             (ProcessKill(Target(one, "nginx")),),
             {"alertname": "NginxDown", "host": one},
             ("nginx", one), "refused", "its exporter is refused", agent_timeout_s=exporter.timeout_s,
         ),
         Case(
+            "slow-answers",
             f"slow answers on {', '.join(released)}",
             tuple(SlowAnswers(Target(app, "gunicorn")) for app in released),
             {"alertname": "SlowAnswers", **slow},
@@ -71,6 +78,7 @@ def cases(testbed: Testbed) -> list[Case]:
             inter_s=check_of(testbed, other).inter_s,
         ),
         Case(
+            "host-crash",
             f"{other} crashes",
             (HostCrash(Target(other)),),
             {"alertname": "AgentDown", "job": "node", "host": other},

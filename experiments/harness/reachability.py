@@ -20,8 +20,8 @@ from topologies.stage import Stage
 
 #: Host → segment → the addresses it has there now, virtual ones included.
 Addresses = Mapping[str, Mapping[str, Collection[str]]]
-#: Host → what somebody listens on there, loopback left out, as (protocol, port).
-Listening = Mapping[str, Collection[tuple[str, int]]]
+#: Host → what somebody listens on there, loopback left out, as (protocol, address, port).
+Listening = Mapping[str, Collection[tuple[str, str, int]]]
 Kind = Literal["as declared", "missing", "unserved", "surplus", "leaking", "kept out"]
 
 
@@ -112,7 +112,8 @@ def kind_of(
     if door in declared:
         if state == "open":
             return "as declared"
-        served = (door.protocol, door.port) in listening.get(door.destination, ())
+        ways = ((door.protocol, address, door.port) for address in (door.address, EVERY_ADDRESS))
+        served = any(way in listening.get(door.destination, ()) for way in ways)
         return "unserved" if state == "closed" and not served else "missing"
     if state == "open":
         return "surplus"
@@ -158,3 +159,51 @@ def named(doors: Collection[Door], most: int = 4) -> str:
     rows = [f"{where} from {', '.join(sorted(names))}" for where, names in sources.items()]
     more = [f"{len(rows) - most} more"] if len(rows) > most else []
     return "; ".join([*rows[:most], *more])
+
+
+# -- the picture of it -------------------------------------------------------------------------------
+
+Shown = Literal[Kind, "no network", "itself"]
+OTHERS = "others"
+#: Of several doors in one cell the first of these is shown.
+_WORST_FIRST: tuple[Shown, ...] = ("surplus", "missing", "leaking", "as declared", "unserved", "kept out")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows: who asks. Columns: (destination, opening), the last of each destination its other ports."""
+
+    sources: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    cells: Mapping[tuple[str, str, str], Shown]  # (source, destination, opening)
+
+    def shown(self, source: str, column: tuple[str, str]) -> Shown:
+        if source == column[0]:
+            return "itself"
+        return self.cells.get((source, *column), "no network")
+
+
+def matrix(
+    seen: Mapping[Door, State], declared: Collection[Door], listening: Listening, guarded: Collection[str]
+) -> Matrix:
+    """Every port that is declared or open somewhere has a column of its own on its host."""
+    kinds = {door: kind_of(door, state, declared, listening, guarded) for door, state in seen.items()}
+    special = {
+        (d.destination, d.protocol, d.port)
+        for d, kind in kinds.items()
+        if kind not in ("kept out", "leaking")
+    }
+    special |= {(d.destination, d.protocol, d.port) for d in declared}
+    sources = tuple(dict.fromkeys(door.source for door in seen))
+    columns = []
+    for host in dict.fromkeys(door.destination for door in seen):
+        own = sorted((protocol, port) for where, protocol, port in special if where == host)
+        columns += [(host, f"{protocol}/{port}") for protocol, port in own] + [(host, OTHERS)]
+    cells: dict[tuple[str, str, str], Shown] = {}
+    for door, kind in kinds.items():
+        if not door.segment and kind == "kept out":
+            continue
+        own_column = (door.destination, door.protocol, door.port) in special
+        cell = (door.source, door.destination, door.opening if own_column else OTHERS)
+        cells[cell] = min(kind, cells.get(cell, kind), key=_WORST_FIRST.index)
+    return Matrix(sources, tuple(columns), cells)

@@ -6,8 +6,8 @@
     HAProxy      what it passed on                             nothing
     generator    its own answers                               nothing
 
-A counter is read at scrapes: its rate is the difference of two samples over the time between them, and the others
-are counted between the very same two moments. So an edge costs at most a request, not a scrape interval.
+A counter is read at scrapes: its rate is the difference of two samples over the time between them, and the
+others are counted between the very same two moments. An edge costs a request at most.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from experiments.harness.prometheus_api import Sample
+from topologies.waiting import TestbedError
 
 #: Claim 2.3: "agree within 5% once probes and checks are counted".
 TOLERANCE = 0.05
@@ -100,13 +102,13 @@ def expected(balancers: int, inter_s: float, scrape_interval_s: float) -> Expect
 def counter_window(samples: Sequence[Sample], start_s: float, end_s: float) -> tuple[Window, int]:
     """The longest stretch between two samples within the given time, and how far the counter went in it.
 
-    Raises ValueError with fewer than two samples, or when the counter was reset (its daemon restarted).
+    Raises TestbedError with fewer than two samples, or when the counter was reset (its daemon restarted).
     """
     inside = [s for s in samples if start_s <= s.t_s <= end_s]
     if len(inside) < 2:
-        raise ValueError(f"{len(inside)} samples in {end_s - start_s:.1f} s: no difference to take")
-    if any(b.value < a.value for a, b in zip(inside, inside[1:], strict=False)):
-        raise ValueError("the counter was reset")
+        raise TestbedError(f"{len(inside)} samples in {end_s - start_s:.1f} s: no difference to take")
+    if any(b.value < a.value for a, b in pairwise(inside)):
+        raise TestbedError("a counter was reset while requests were counted: its daemon restarted")
     return Window(inside[0].t_s, inside[-1].t_s), round(inside[-1].value - inside[0].value)
 
 

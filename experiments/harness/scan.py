@@ -73,12 +73,12 @@ def scan(endpoints: Sequence[Endpoint], pace: Pace) -> dict[Endpoint, State]:
     waiting: dict[int, _Asked] = {}  # by descriptor; in the order of asking, which is that of deadlines
     to_ask = deque(endpoints)
     due_s = time.monotonic()
-    with _descriptors(pace.at_once) as at_once, select.epoll() as poll:
+    with select.epoll() as poll:
         try:
             while to_ask or waiting:
                 now_s = time.monotonic()
                 due_s = max(due_s, now_s - 0.01)  # a delay is not made up for by a burst
-                while to_ask and due_s <= now_s and len(waiting) < at_once:
+                while to_ask and due_s <= now_s and len(waiting) < pace.at_once:
                     due_s += 1 / pace.rate_hz
                     endpoint = to_ask.popleft()
                     asker, refused = _ask(endpoint)
@@ -146,7 +146,7 @@ def _first_end_s(waiting: Mapping[int, _Asked]) -> float:
 
 
 @contextmanager
-def _descriptors(wanted: int) -> Iterator[int]:
+def room_for(wanted: int) -> Iterator[int]:
     """How many sockets may be open at once during the block: `wanted`, if the machine allows that many."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = hard == resource.RLIM_INFINITY

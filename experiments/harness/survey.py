@@ -9,13 +9,15 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from experiments.harness.ports import UDP_QUESTIONS
 from experiments.harness.reachability import Addresses, Door, Listening, pairs
-from experiments.harness.scan import Endpoint, Pace, State, scan
+from experiments.harness.scan import Endpoint, Pace, State, room_for, scan
 from services.nftables import CONFIGURATION
+from services.service import EVERY_ADDRESS
 from services.ulogd import LOG
 from topologies.host import EmulatedHost
 from topologies.netns import in_network
@@ -23,7 +25,9 @@ from topologies.stage import interface
 from topologies.testbed import Testbed
 
 #: Long enough for the kernel to send a SYN, and its repetitions after 1 s and 3 s.
-PATIENT = Pace(rate_hz=500, timeout_s=3.5)
+PATIENT = Pace(rate_hz=500, at_once=500, timeout_s=3.5)
+#: Sources that scan at the same time, at one pace together: while one waits for its last answers, others ask.
+SIDE_BY_SIDE = 4
 _DENIED = re.compile(r"counter packets (\d+) bytes \d+ drop")
 _NMAP_STATES: dict[str, State] = {"open": "open", "closed": "closed", "filtered": "silent"}
 
@@ -50,18 +54,19 @@ def _addresses(testbed: Testbed, host: EmulatedHost) -> dict[str, tuple[str, ...
     return {segment: there[interface(host.name, segment)] for segment in testbed.stage.addresses[host.name]}
 
 
-def _listening(host: EmulatedHost) -> frozenset[tuple[str, int]]:
+def _listening(host: EmulatedHost) -> frozenset[tuple[str, str, int]]:
     return listeners_in(host.run(["ss", "-Hltun"]).stdout)
 
 
-def listeners_in(said: str) -> frozenset[tuple[str, int]]:
-    """(protocol, port) of what `ss -Hltun` shows to listen on more than loopback."""
+def listeners_in(said: str) -> frozenset[tuple[str, str, int]]:
+    """(protocol, address, port) of what `ss -Hltun` shows to listen on more than loopback."""
     found = set()
     for line in said.splitlines():
         protocol, _, _, _, local, *_ = line.split()
         address, _, port = local.rpartition(":")
-        if not address.strip("[]").partition("%")[0].startswith(("127.", "::1")):
-            found.add((protocol, int(port)))
+        address = address.strip("[]").partition("%")[0]
+        if not address.startswith(("127.", "::1")):
+            found.add((protocol, EVERY_ADDRESS if address in ("*", "::") else address, int(port)))
     return frozenset(found)
 
 
@@ -80,8 +85,10 @@ def ask_all(
     """
     questions = _questions(known, tcp_ports, towards)
     seen: dict[Door, State] = {}
-    for source, doors in questions.items():
-        seen |= _ask(testbed.hosts[source], doors, pace)
+    with room_for(pace.at_once) as at_once, ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
+        share = replace(pace, rate_hz=pace.rate_hz / SIDE_BY_SIDE, at_once=at_once // SIDE_BY_SIDE)
+        for answers in pool.map(lambda some: _ask(testbed.hosts[some[0]], some[1], share), questions.items()):
+            seen |= answers
     doubtful: dict[str, list[Door]] = {}
     for door in declared:
         if door in seen and seen[door] != "open":
@@ -98,7 +105,7 @@ def _questions(
     for source, destination, segment, address in pairs(known.addresses):
         if towards is not None and destination not in towards:
             continue
-        listening = sorted(port for protocol, port in known.listening[destination] if protocol == "tcp")
+        listening = sorted({port for protocol, _, port in known.listening[destination] if protocol == "tcp"})
         udp = UDP_QUESTIONS if segment else ()
         questions.setdefault(source, []).extend(
             Door(source, destination, segment, address, protocol, port)

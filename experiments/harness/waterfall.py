@@ -10,10 +10,7 @@ Pure. The daemons' timers: HAProxy configuration manual §8.4 (option httplog: �
 
 from __future__ import annotations
 
-import math
-import random
 import re
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -152,26 +149,6 @@ def typical(requests: Sequence[Request]) -> Request:
     if not requests:
         raise ValueError("no request is typical of none")
     return sorted(requests, key=lambda r: r.seen.total_s)[(len(requests) - 1) // 2]
-
-
-def difference_of_medians(
-    a: Sequence[float], b: Sequence[float], unit: str, seed: int, level: float = 0.95, resamples: int = 2000
-) -> Interval:
-    """median(a) − median(b) with its percentile bootstrap interval (Efron & Tibshirani 1993, ch. 16.2).
-
-    Both samples are drawn again, each from itself. Raises statistics.StatisticsError for an empty one.
-    """
-    draw = random.Random(seed)
-
-    def once() -> float:
-        one = statistics.median(draw.choices(a, k=len(a)))
-        return one - statistics.median(draw.choices(b, k=len(b)))
-
-    middle = statistics.median(a) - statistics.median(b)
-    drawn = sorted(once() for _ in range(resamples))
-    tail = (1 - level) / 2
-    low, high = drawn[math.floor(tail * resamples)], drawn[math.ceil((1 - tail) * resamples) - 1]
-    return Interval(middle, low, high, min(len(a), len(b)), unit)
 
 
 # -- as bars ---------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +11,13 @@ from typing import Any, cast
 
 import pytest
 
-from experiments.faults import FAULTS, BadTarget, Fault, Target, fault
+from experiments.faults import FAULTS, BadTarget, Fault, Target, fault, together
 from experiments.faults.graceful_stop import GracefulStop
 from experiments.faults.hang import Hang
 from experiments.faults.host_crash import HostCrash
 from experiments.faults.process_kill import ProcessKill
+from experiments.faults.slow_answers import THREADS, SlowAnswers
+from services.gunicorn import Gunicorn
 from topologies import process
 from topologies.process import Process
 from topologies.stage0_simple import Stage0
@@ -42,6 +45,8 @@ def aim(name: str, target: str, stage: str = "3") -> Fault:
         ("link-down", "lb1", None, "public"),
         ("link-down", "lb1/app", None, "app"),
         ("link-down", "dns1", None, "public"),
+        ("slow-answers", "app1", "gunicorn", None),
+        ("slow-answers", "app2/gunicorn", "gunicorn", None),
     ],
 )
 def test_a_fault_fills_in_what_the_target_leaves_open(
@@ -53,8 +58,8 @@ def test_a_fault_fills_in_what_the_target_leaves_open(
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("name", FAULTS)
-def test_every_fault_can_hit_every_stages_default_target(name: str, stage: str) -> None:
+@pytest.mark.parametrize("name", [name for name in FAULTS if name != SlowAnswers.name])
+def test_every_fault_but_a_release_can_hit_every_stages_default_target(name: str, stage: str) -> None:
     assert aim(name, STAGES[stage].default_target, stage).shows
 
 
@@ -70,6 +75,8 @@ def test_every_fault_can_hit_every_stages_default_target(name: str, stage: str) 
         ("hang", "db1/haproxy", "db1 runs mysql"),
         ("graceful-stop", "web1/mysql", "web1 runs nginx"),
         ("link-down", "web1/public", "web1 is on app, monitoring, not on 'public'"),
+        ("slow-answers", "lb1", "slow-answers hits an application server: say app1 or app2, not lb1"),
+        ("slow-answers", "app1/rsyslog", "say app1, not app1/rsyslog"),
     ],
 )
 def test_a_target_that_will_not_do_is_answered_with_what_would(name: str, target: str, would_do: str) -> None:
@@ -140,6 +147,92 @@ def test_a_fault_without_effect_is_an_error_and_not_a_trial(monkeypatch: pytest.
     ):
         bench.story.append("never")
     assert bench.story == ["inject", "heal", "state"]
+
+
+class Second(Recorded):
+    """Another one of the same stage, whose steps are told apart."""
+
+    def inject(self, testbed: Any) -> None:
+        testbed.story.append("inject the second")
+        testbed.inject()
+
+    def heal(self, testbed: Any) -> None:
+        testbed.story.append("heal the second")
+
+
+def test_faults_at_once_are_healed_in_reverse_before_anybody_asks_for_health() -> None:
+    bench = recording()
+    with together(cast(Testbed, bench), (Recorded(Target("lb1")), Second(Target("db1")))):
+        bench.story.append("watched")
+    healed = ["heal the second", "heal", "state", "healthy"]
+    assert bench.story == ["inject", "inject the second", "watched", *healed]
+
+
+def test_a_second_fault_that_fails_halfway_heals_both() -> None:
+    def break_off() -> None:
+        if "inject the second" in bench.story:
+            raise OSError("no such link")
+
+    bench = recording(inject=break_off)
+    both = (Recorded(Target("lb1")), Second(Target("db1")))
+    with pytest.raises(OSError, match="no such link"), together(cast(Testbed, bench), both):
+        bench.story.append("never")
+    assert bench.story == ["inject", "inject the second", "heal the second", "heal", "state"]
+
+
+# -- a bad release -------------------------------------------------------------------------------------
+
+
+class Site:
+    """One application server that answers as late as its last release says."""
+
+    def __init__(self) -> None:
+        service = next(s for s in STAGES["3"].declared["app1"] if isinstance(s, Gunicorn))
+        self.hosts = {"app1": SimpleNamespace(name="app1")}
+        self.released: list[Gunicorn] = []
+        self._daemon = SimpleNamespace(service=service, where="gunicorn on app1")
+
+    def daemon(self, host: str, name: str) -> Any:
+        assert (host, name) == ("app1", "gunicorn")
+        return self._daemon
+
+    def reload(self, daemon: Any, service: Gunicorn) -> None:
+        assert daemon is self._daemon
+        self.released.append(service)
+
+    def write_state(self) -> None:
+        """Nobody reads it here."""
+
+    def assert_healthy(self) -> None:
+        """It always is."""
+
+
+@pytest.mark.parametrize(("takes_s", "effective"), [(0.06, True), (0.0, False)])
+def test_a_release_is_slow_only_once_a_request_is(
+    takes_s: float, effective: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ready(self: Gunicorn, host: object) -> bool:
+        time.sleep(takes_s)
+        return True
+
+    monkeypatch.setattr(Gunicorn, "ready", ready)
+    slow = SlowAnswers(Target("app1", "gunicorn"), delay_ms=50)
+    assert slow.took_effect(cast(Testbed, Site())) == effective
+
+
+def test_a_release_brings_threads_to_wait_in_and_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SlowAnswers, "took_effect", lambda *_: True)
+    site = Site()
+    before = site.daemon("app1", "gunicorn").service
+    with SlowAnswers(Target("app1", "gunicorn")).injected(cast(Testbed, site)):
+        (released,) = site.released
+        assert (released.answer_delay_ms, released.threads) == (300, THREADS)
+    assert site.released[1] is before
+
+
+def test_a_release_is_a_delay_and_a_crash_is_none() -> None:
+    assert aim("slow-answers", "app1").delay_s == 0.3
+    assert aim("host-crash", "app1").delay_s == 0.0
 
 
 # -- on real processes -------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def test_a_daemon_of_which_it_is_not_said_is_an_error_that_names_it() -> None:
     class Unheard(Service):
         name = "unheard-of"
 
-    with pytest.raises(TypeError, match="unheard-of"):
+    with pytest.raises(NotImplementedError, match="unheard-of"):
         listeners(Unheard())
 
 
