@@ -16,6 +16,7 @@ VERBS = {
     ),
     "balance": ("experiments.balance", "who gets which share of the requests, for each algorithm"),
     "wiring": ("experiments.wiring", "who listens, who asks whom, and where the time of a request goes"),
+    "security": ("experiments.security", "who reaches whom, what the wire shows, what TLS offers and costs"),
     "monitoring": (
         "experiments.monitoring",
         "what is collected of each layer, and how soon somebody is told of a fault",

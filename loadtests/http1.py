@@ -6,6 +6,7 @@ feed ──► status line, fields ──► body by Content-Length │ chunked 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -22,16 +23,23 @@ class MalformedAnswer(ValueError):
 
 
 def get_request(authority: str, target: str, *, keep_alive: bool) -> bytes:
-    """The bytes of a GET; the same for every probe of a stream, so made once.
+    """The bytes of a GET; the same for every probe of a stream, so made once."""
+    return request_head("GET", authority, target, keep_alive=keep_alive).encode("ascii") + b"\r\n"
+
+
+def request_head(
+    method: str, authority: str, target: str, *, keep_alive: bool, user_agent: str = "prober"
+) -> str:
+    """Request line and fields, without those of a body and without the empty line at the end.
 
     `Connection: close` asks the *server* to close first. TIME_WAIT then lies with it: 28,000 client ports
     would otherwise last half a minute at 1,000 new connections a second.
     """
     close = "" if keep_alive else "Connection: close\r\n"
     return (
-        f"GET {target} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: prober\r\nAccept: */*\r\n"
-        f"Accept-Encoding: identity\r\n{close}\r\n"
-    ).encode("ascii")
+        f"{method} {target} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {user_agent}\r\nAccept: */*\r\n"
+        f"Accept-Encoding: identity\r\n{close}"
+    )
 
 
 class Answer:
@@ -84,13 +92,13 @@ class Answer:
 
     @property
     def served_by(self) -> str:
-        """The hosts that made the answer, client side first: each tier appends its own X-Served-By line, the
-        application first, so the order of arrival is reversed.
-        """
-        if not self._served_by:
-            return ""
-        hosts = [name for line in self._served_by for name in line.decode("latin-1").split(",")]
-        return ">".join(name for host in reversed(hosts[:8]) if (name := _NOT_IN_A_NAME.sub("", host)[:64]))
+        """The hosts that made the answer, client side first: "lb1>web2>app1"."""
+        return served_by(self.served_by_lines) if self.served_by_lines else ""
+
+    @property
+    def served_by_lines(self) -> tuple[bytes, ...]:
+        """The X-Served-By lines as they came: enough to count by, and cheaper than their meaning."""
+        return tuple(self._served_by)
 
     def _read_head(self, head: bytes) -> None:
         lines = head.split(b"\r\n")
@@ -164,3 +172,11 @@ class Answer:
         self._rest = data[at:]
         if len(self._rest) > MAX_BODY_BYTES + MAX_HEAD_BYTES:
             raise MalformedAnswer("an endless chunk")
+
+
+def served_by(lines: Sequence[bytes]) -> str:
+    """What X-Served-By lines mean: each tier appends its own, the application first, so the order of arrival
+    is reversed.
+    """
+    hosts = [name for line in lines for name in line.decode("latin-1").split(",")]
+    return ">".join(name for host in reversed(hosts[:8]) if (name := _NOT_IN_A_NAME.sub("", host)[:64]))

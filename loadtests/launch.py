@@ -1,7 +1,8 @@
-"""Command lines for the two generators, as they run inside a client host. A harness imports neither.
+"""Command lines for the generators, as they run inside a client host. A harness imports neither.
 
-prober   open loop: the stopwatch           python -m loadtests.prober CONFIG.json
-Locust   closed loop: the background load   python -m locust -f loadtests/browse.py …
+prober      open loop: the stopwatch           python -m loadtests.prober CONFIG.json
+generator   open loop: load at a given rate    python -m loadtests.generator CONFIG.json
+Locust      closed loop: the background load   python -m locust -f loadtests/browse.py …
 """
 
 from __future__ import annotations
@@ -26,6 +27,17 @@ WEB_PORT, MASTER_PORT = 8089, 5557
 def prober(config: str) -> Sequence[str]:
     """`config` is relative to the results directory."""
     return (PYTHON, "-P", "-m", "loadtests.prober", str(RESULTS / config))
+
+
+def generator(config: str) -> Sequence[str]:
+    """`config` is relative to the results directory."""
+    return (PYTHON, "-P", "-m", "loadtests.generator", str(RESULTS / config))
+
+
+def ceilings(url: str, *, ca_file: str | None = None, seconds: int = 3) -> Sequence[str]:
+    """What each load tool can do against a fast `url`, about two minutes; the last line of stdout is JSON."""
+    trust = ("--ca-file", ca_file) if ca_file else ()
+    return (PYTHON, "-P", "-m", "loadtests.ceilings", url, *trust, "--seconds", str(seconds))
 
 
 def orders(config: str) -> Sequence[str]:

@@ -40,16 +40,21 @@ class Question:
 
         None if the datagram is no answer to that asking: the right one may still come. Raises NoAddress.
         """
+        found = self.addresses(datagram, question_id)
+        return found[0] if found else None
+
+    def addresses(self, datagram: bytes, question_id: int) -> tuple[str, ...]:
+        """All of them, in that order; empty where first_address is None. Raises NoAddress."""
         if datagram[:2] != question_id.to_bytes(2, "big"):
-            return None
+            return ()
         try:
             answer = dns.message.from_wire(datagram, ignore_trailing=True)
         except dns.exception.DNSException as error:
             raise NoAddress(f"not a DNS message: {error}") from error
         self._query.id = question_id
         if not self._query.is_response(answer):
-            return None
+            return ()
         for records in answer.answer:  # a CNAME may come first
             if records.rdtype == dns.rdatatype.A:
-                return str(next(iter(records)).address)
+                return tuple(str(record.address) for record in records)
         raise NoAddress(dns.rcode.to_text(answer.rcode()))

@@ -2,7 +2,7 @@
 
     the prober's own fault          in-flight-cap · local-error (no port, no descriptor, no time to look)
     the path failed, first come     dns · unreachable · refused · reset · closed-early · tls
-    nothing came in time            connect-timeout · read-timeout
+    nothing came in time            queue-timeout (the pool was busy) · connect-timeout · read-timeout
     an answer came, first that fits wrong-body (not HTTP) · http-503 · wrong-body · slow · ok
 
 A failure of the path wins over anything half an answer said: a 200 cut off in its body is closed-early.
@@ -18,6 +18,7 @@ from typing import Final
 from loadtests.probes import GOOD
 
 # The stages of a request, in the order it passes them.
+QUEUED: Final = -1  # waits for a connection of a bounded pool
 RESOLVING: Final = 0
 CONNECTING: Final = 1
 HANDSHAKE: Final = 2
@@ -35,6 +36,7 @@ WRONG_BODY: Final = "wrong-body"
 #: Not the fault of the system under test: a trial with one of these measures the prober.
 OWN_FAULTS: Final = frozenset({IN_FLIGHT_CAP, LOCAL_ERROR})
 
+_ANSWERS: Final = frozenset({GOOD, "slow", WRONG_BODY})
 _TLS_ENDED: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _TLS_EOF: Final = "UNEXPECTED_EOF_WHILE_READING"
 _BY_ERRNO: Final = {
@@ -70,6 +72,8 @@ def of_error(error: OSError, stage: int) -> str:
 
 def of_timeout(stage: int) -> str:
     """The class of a request whose time ran out in `stage`; a silent TLS handshake is a read-timeout."""
+    if stage == QUEUED:
+        return "queue-timeout"
     if stage == RESOLVING:
         return "dns"
     return "connect-timeout" if stage == CONNECTING else "read-timeout"
@@ -80,13 +84,19 @@ def of_answer(
     body: bytes | bytearray,
     latency_s: float,
     *,
-    expect_status: int,
+    expect_status: int | frozenset[int],
     expect_text: bytes,
     slo_s: float,
 ) -> str:
     """The class of a complete answer; `latency_s` counts from due."""
-    if status != expect_status:
+    right = status == expect_status if isinstance(expect_status, int) else status in expect_status
+    if not right:
         return f"http-{status}"
     if expect_text not in body:
         return WRONG_BODY
     return "slow" if latency_s > slo_s else GOOD
+
+
+def is_answer(outcome: str) -> bool:
+    """Whether the request ended with a whole answer, right or wrong."""
+    return outcome in _ANSWERS or outcome.startswith("http-")

@@ -8,18 +8,12 @@ probes.csv                               a row per probe as it completes, on dis
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gc
 import json
-import os
-import resource
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 from loadtests.connection import Stream, verifying_context
@@ -28,6 +22,7 @@ from loadtests.histogram import Histogram
 from loadtests.http1 import get_request
 from loadtests.lookup import nameserver_endpoint
 from loadtests.outcomes import OWN_FAULTS
+from loadtests.own_process import Fairness, allow_descriptors, max_rss_mb, on_termination, undisturbed
 from loadtests.prober_config import ConfigError, ProberConfig, StreamConfig
 from loadtests.probes import GOOD, Probe, write_header, write_probe
 
@@ -80,32 +75,6 @@ class Recorder:
         self._rows.flush()
 
 
-class Fairness:
-    """Whether this process got the processor when it wanted it."""
-
-    def __init__(self) -> None:
-        self._wall_s, self._cpu_s, self._waited_s = time.monotonic(), time.process_time(), _run_queue_wait_s()
-
-    def summary(self) -> dict[str, float | None]:
-        """Shares of the wall time since the start: on the processor, and ready but waiting for it."""
-        wall_s = time.monotonic() - self._wall_s
-        waited_s = _run_queue_wait_s()
-        share = None if waited_s is None or self._waited_s is None else (waited_s - self._waited_s) / wall_s
-        return {
-            "wall_s": wall_s,
-            "cpu_share": (time.process_time() - self._cpu_s) / wall_s,
-            "run_queue_wait_share": share,
-        }
-
-
-def _run_queue_wait_s() -> float | None:
-    """Ready but not running: /proc/self/schedstat, second field (kernel: sched-stats.rst), or None."""
-    try:
-        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, IndexError):
-        return None
-
-
 def stream_of(config: ProberConfig, s: StreamConfig) -> Stream:
     """The engine's view of a configured stream. Raises OSError if the CA cannot be read."""
     return Stream(
@@ -120,33 +89,6 @@ def stream_of(config: ProberConfig, s: StreamConfig) -> Stream:
         connect_to=s.connect_to,
         tls=verifying_context(config.ca_file) if s.split.scheme == "https" and config.ca_file else None,
     )
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Priority as far as allowed, fine timers, and no cyclic garbage collector: a full collection stops the
-    loop for milliseconds, and the engine makes no cycles (a test holds it to that), so counting is enough.
-    """
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
-    with contextlib.suppress(OSError):  # the kernel may delay a sleeper by 50 µs to save wake-ups; 1 µs here
-        Path("/proc/self/timerslack_ns").write_text("1000")
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
-
-
-def allow_descriptors(wanted: int) -> None:
-    """Raises the soft limit as far as the hard one lets us; beyond it, probes are "local-error"."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < limit:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def probe(config: ProberConfig) -> dict[str, Any]:
@@ -165,20 +107,12 @@ def probe(config: ProberConfig) -> dict[str, Any]:
             max_in_flight=config.max_in_flight,
         )
 
-        def stop(_signum: int, _frame: FrameType | None) -> None:
-            engine.stop()
-
-        old = [(number, signal.signal(number, stop)) for number in (signal.SIGTERM, signal.SIGINT)]
-        try:
-            with undisturbed():
-                t0_s = time.monotonic() + LEAD_S
-                recorder.announce(t0_s)
-                fairness = Fairness()
-                engine.run(t0_s, t0_s + config.bounded_duration_s, recorder.tick)
-                summary = fairness.summary()
-        finally:
-            for number, handler in old:
-                signal.signal(number, handler)
+        with on_termination(engine.stop), undisturbed(NICE):
+            t0_s = time.monotonic() + LEAD_S
+            recorder.announce(t0_s)
+            fairness = Fairness()
+            engine.run(t0_s, t0_s + config.bounded_duration_s, recorder.tick)
+            summary = fairness.summary()
     own = {name: sum(t.outcomes[name] for t in recorder.tallies.values()) for name in sorted(OWN_FAULTS)}
     return {
         "streams": {name: t.summary() for name, t in recorder.tallies.items()},
@@ -186,7 +120,7 @@ def probe(config: ProberConfig) -> dict[str, Any]:
         "handling_delay_ms": engine.handling_delay.summary_ms(),
         "in_flight_max": engine.in_flight_max,
         "own_faults": {name: n for name, n in own.items() if n},
-        "max_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "max_rss_mb": max_rss_mb(),
     }
 
 

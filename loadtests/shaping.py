@@ -22,7 +22,8 @@ class TableShape(LoadTestShape):
         self.table = table
 
     def tick(self) -> tuple[int, float] | None:
-        return at(self.table, self.get_run_time())
+        now: tuple[int, float] | None = at(self.table, self.get_run_time())
+        return now
 
 
 def install() -> None:

@@ -129,19 +129,17 @@ def rows(known: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [row(host) for host in known.get("hosts", ())]
 
 
-def with_rows(answer: Response, stage_json: Path) -> Response:
+def add_rows(answer: Response, stage_json: Path) -> None:
     """/stats/requests, which the UI asks for every two seconds, with the tab's rows added."""
     document = answer.get_json(silent=True)
     if isinstance(document, dict):
         document["extended_stats"] = [{"key": "stage", "data": rows(read(stage_json))}]
         answer.set_data(json.dumps(document))
-    return answer
 
 
-def with_link(answer: Response) -> Response:
+def add_link(answer: Response) -> None:
     """Locust shows tabs only while a test runs; the link is there before and after, too."""
     answer.set_data(answer.get_data(as_text=True).replace("</body>", f"{LINK}</body>"))
-    return answer
 
 
 def template_arguments() -> dict[str, Any]:

@@ -37,7 +37,9 @@ def _extend(environment: Environment, web_ui: Any, **_: Any) -> None:
 
     def extend(answer: Response) -> Response:
         if request.path == "/stats/requests":
-            return stage_tab.with_rows(answer, stage_json)
-        return stage_tab.with_link(answer) if request.path == "/" else answer
+            stage_tab.add_rows(answer, stage_json)
+        elif request.path == "/":
+            stage_tab.add_link(answer)
+        return answer
 
     web_ui.app.after_request(extend)

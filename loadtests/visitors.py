@@ -14,6 +14,9 @@ from typing import Any
 
 from locust import HttpUser, between
 from locust.clients import LocustHttpAdapter
+from requests import PreparedRequest, Response
+
+Timeout = float | tuple[float | None, float | None] | None
 
 CONNECT_TIMEOUT_S = 5.0  # two SYNs may be lost: they are sent again after 1 and 3 s
 READ_TIMEOUT_S = 10.0  # between two bytes; about how long a person looks at nothing
@@ -41,9 +44,17 @@ class Browser(LocustHttpAdapter):
             pool["ssl_context"] = trust()
         return host, pool
 
-    def send(self, request: Any, stream: bool = False, timeout: Any = None, **more: Any) -> Any:
+    def send(
+        self,
+        request: PreparedRequest,
+        stream: bool = False,
+        timeout: Timeout = None,
+        verify: bool | str = True,
+        cert: str | tuple[str, str] | None = None,
+        proxies: dict[str, str] | None = None,
+    ) -> Response:
         patience = timeout or (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
-        return super().send(request, stream=stream, timeout=patience, **more)
+        return super().send(request, stream, patience, verify, cert, proxies)
 
 
 class Visitor(HttpUser):

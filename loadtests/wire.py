@@ -94,7 +94,7 @@ class Wire:
                 answers.append(fd)
             elif stage == HANDSHAKE:
                 under_way.append(fd)
-            elif stage == CONNECTING and connection.lane.stream.tls is not None:
+            elif stage == CONNECTING and connection.lane.place.tls is not None:
                 to_begin.append(fd)
             else:
                 rest.append(fd)
@@ -115,7 +115,7 @@ class Wire:
 
     def open(self, connection: Connection) -> None:
         """Begins a request on a connection that is still to be made."""
-        address = connection.lane.stream.connect_to
+        address = connection.lane.place.connect_to
         if address is None:
             self._ask(connection)
         else:
@@ -183,7 +183,7 @@ class Wire:
             connection.sock = sock
             # Without it the request waits for the acknowledgement of the end of the TLS handshake.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            code = sock.connect_ex((address, connection.lane.stream.port))
+            code = sock.connect_ex((address, connection.lane.place.port))
         except OSError as error:
             self.fail(connection, of_error(error, CONNECTING))
             return
@@ -199,14 +199,14 @@ class Wire:
             self.fail(connection, of_error(OSError(code, ""), CONNECTING))
             return
         connection.connected_s = _clock()
-        stream = connection.lane.stream
-        if stream.tls is None:
+        place = connection.lane.place
+        if place.tls is None:
             self._send(connection)
             return
         connection.stage = HANDSHAKE
         try:
-            connection.sock = stream.tls.wrap_socket(
-                sock, server_hostname=stream.host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+            connection.sock = place.tls.wrap_socket(
+                sock, server_hostname=place.host, do_handshake_on_connect=False, suppress_ragged_eofs=False
             )
         except OSError as error:
             self.fail(connection, of_error(error, HANDSHAKE))
@@ -273,17 +273,18 @@ class Wire:
             self.drop(connection)
 
     def _complete(self, connection: Connection) -> None:
-        stream, answer, end_s = connection.lane.stream, connection.answer, _clock()
+        place, request, answer = connection.lane.place, connection.request, connection.answer
+        end_s = _clock()
         assert answer.status is not None
         outcome = of_answer(
-            answer.status, answer.body, end_s - connection.due_s,
-            expect_status=stream.expect_status, expect_text=stream.expect_text, slo_s=self._slo_s,
+            answer.status, answer.body, end_s - request.due_s,
+            expect_status=request.kind.expect_status, expect_text=request.kind.expect_text, slo_s=self._slo_s,
         )  # fmt: skip
         self._ended(connection, outcome, end_s)
-        if stream.keep_alive and answer.keep_alive:
+        if place.keep_alive and answer.keep_alive:
             connection.stage = IDLE
             connection.lane.idle.append(connection)
-        elif stream.keep_alive:
+        elif place.keep_alive:
             self.drop(connection)
         else:  # asked to close, the server does so first and keeps the TIME_WAIT
             connection.stage = LINGERING

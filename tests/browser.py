@@ -1,8 +1,8 @@
 """A real browser, driven as the W3C WebDriver standard says: chromium through chromedriver, nothing but HTTP.
 
-    with browser() as page:
-        page.open("http://127.0.0.1:8089/")
-        page.click("button[type=submit]")
+with browser() as page:
+    page.open("http://127.0.0.1:8089/")
+    page.click("button[type=submit]")
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ARGUMENTS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
     "--window-size=1400,1000",
 )  # fmt: skip
-MISSING = "no chromium and chromedriver here; sudo ./testbed test installs them (packages chromium, chromium-driver)"
+MISSING = "no chromium and chromium-driver here; sudo ./testbed test installs them"
 
 
 def there_is_one() -> bool:
@@ -57,8 +57,9 @@ class Page:
     def click_text(self, selector: str, text: str) -> None:
         """The first element of `selector` that says exactly `text`."""
         found = self.script(
-            "const e = [...document.querySelectorAll(arguments[0])].find(e => e.innerText.trim().toLowerCase() "
-            "=== arguments[1].toLowerCase()); if (e) e.click(); return !!e",
+            "const [where, says] = arguments; const found = [...document.querySelectorAll(where)]"
+            ".find(e => e.innerText.trim().toLowerCase() === says.toLowerCase());"
+            "if (found) found.click(); return !!found",
             selector, text,
         )  # fmt: skip
         assert found, f"no {selector} says {text!r}; the page says: {self.text()[:2000]}"
@@ -72,7 +73,10 @@ class Page:
         """Wait until the expression is true."""
         try:
             wait_until(
-                lambda: bool(self.script(f"return {javascript}")), timeout_s=timeout_s, what=what, interval_s=0.2
+                lambda: bool(self.script(f"return {javascript}")),
+                timeout_s=timeout_s,
+                what=what,
+                interval_s=0.2,
             )
         except Exception as error:
             raise AssertionError(f"{error}; the page says: {self.text()[:2000]}") from error
@@ -103,7 +107,9 @@ def browser() -> Iterator[Page]:
         )  # fmt: skip
         base = f"http://127.0.0.1:{port}"
         try:
-            wait_until(lambda: _ask("GET", f"{base}/status")["ready"], timeout_s=20, what="chromedriver to start")
+            wait_until(
+                lambda: _ask("GET", f"{base}/status")["ready"], timeout_s=20, what="chromedriver to start"
+            )
             options = {"binary": shutil.which("chromium"), "args": [*ARGUMENTS, f"--user-data-dir={profile}"]}
             wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
             session = _ask("POST", f"{base}/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]

@@ -20,7 +20,6 @@ from services.node_exporter import PORT as NODE_PORT
 from services.node_exporter import NodeExporter
 from services.pager import Pager
 from services.prometheus import Prometheus, Target
-from services.rsyslog import PORT as SYSLOG_PORT
 from services.rsyslog import Rsyslog
 from services.service import Service
 from services.ulogd import Ulogd
@@ -52,6 +51,13 @@ def watch_over(stage: Stage, monitor: str, address: str) -> None:
             targets += [
                 Target(job, host, stage.addresses[host][SEGMENT], port, layer) for job, port in jobs.items()
             ]
+    store = Rsyslog(
+        host_name=monitor,
+        sources=_logs(("prometheus", "alertmanager", "pager")),
+        forward_to=None,
+        listen=address,
+        tls=stage.settings.reencrypt,
+    )
     stage.monitor(
         monitor,
         {SEGMENT: address},
@@ -65,12 +71,7 @@ def watch_over(stage: Stage, monitor: str, address: str) -> None:
             ),
             Alertmanager(host_name=monitor),
             Pager(host_name=monitor),
-            Rsyslog(
-                host_name=monitor,
-                sources=_logs(("prometheus", "alertmanager", "pager")),
-                forward_to=None,
-                listen=address,
-            ),
+            store,
         ),
     )
     if stage.settings.agents:
@@ -78,12 +79,12 @@ def watch_over(stage: Stage, monitor: str, address: str) -> None:
             stage.flow(monitor, target.host, "tcp", target.port, f"metrics: {target.job}")
     for hosts in stage.layers.values():
         for host in hosts:
-            stage.flow(host, monitor, "tcp", SYSLOG_PORT, "logs of every daemon")
+            stage.flow(host, monitor, "tcp", store.port, "logs of every daemon")
             if stage.settings.agents:
-                stage.add(host, *_agents(stage.declared[host], host, address))
+                stage.add(host, *_agents(stage.declared[host], host, store))
 
 
-def _agents(watched: tuple[Service, ...], host: str, store: str) -> tuple[Service, ...]:
+def _agents(watched: tuple[Service, ...], host: str, store: Rsyslog) -> tuple[Service, ...]:
     """The monitoring client of one host: exporters for what runs there, and the shipper of its logs."""
     daemons = tuple(service.name for service in watched)
     exporters: list[Service] = [NodeExporter(host_name=host)]
@@ -94,7 +95,8 @@ def _agents(watched: tuple[Service, ...], host: str, store: str) -> tuple[Servic
     kept = tuple((f"{s.name}-{PurePath(path).stem}", path) for s in watched for path in s.log_files)
     # What the firewall denies comes once it is raised; until then there is no such file.
     logs = (*_logs(daemons), *kept, ("firewall", Ulogd.log_files[0]))
-    return (*exporters, Rsyslog(host_name=host, sources=logs, forward_to=store, listen=None))
+    shipper = Rsyslog(host_name=host, sources=logs, forward_to=store.listen, listen=None, tls=store.tls)
+    return (*exporters, shipper)
 
 
 def _logs(daemons: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -78,7 +78,9 @@ def _over_time(
 ) -> None:  # fmt: skip
     start_s = min((t.due_s for ts in series.values() for t in ts), default=0.0)
     for begin_s, end_s in writing:
-        ax.axvspan(begin_s - start_s, end_s - start_s, color=style.PALE, lw=0, zorder=0, label="write load")
+        ax.axvspan(
+            begin_s - start_s, end_s - start_s, color=style.PALE, lw=0, zorder=0, label="orders are written"
+        )
     for (name, tokens), (colour, _, marker) in zip(series.items(), STYLES, strict=False):
         seen = [t for t in tokens if t.seen_s is not None]
         lost = [t for t in tokens if t.seen_s is None]
@@ -100,7 +102,7 @@ def _over_time(
     ax.set_ylabel("lag, ms (log scale)")
     _plain_numbers(ax, "y")
     ax.legend(
-        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False, fontsize=preset.font_pt * 0.8
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize=preset.font_pt * 0.8
     )
 
 

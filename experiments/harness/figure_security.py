@@ -81,14 +81,16 @@ def _cells(ax: Axes, shown: Matrix) -> None:
             face = Rectangle((x, y), 1, 1, facecolor=look.behind, edgecolor="white", lw=0.5, hatch=hatch)
             ax.add_patch(face)
             if look.marker:
-                edge = (
-                    {}
-                    if look.marker in style.STROKES
-                    else {"markeredgecolor": style.BLACK, "markeredgewidth": 0.6}
-                )
-                if look.marker == "x":
-                    edge = {"markeredgewidth": 2.0}
-                ax.plot(x + 0.5, y + 0.5, look.marker, color=look.colour, markersize=look.size, **edge)
+                stroke = look.marker in style.STROKES
+                ax.plot(
+                    x + 0.5, y + 0.5, look.marker, color=look.colour, markersize=look.size,
+                    markeredgecolor=look.colour if stroke else style.BLACK,
+                    markeredgewidth=_edge_pt(look.marker),
+                )  # fmt: skip
+
+
+def _edge_pt(marker: str) -> float:
+    return 2.0 if marker == "x" else 0.6
 
 
 def _labels(ax: Axes, shown: Matrix) -> None:
@@ -127,7 +129,7 @@ def _legend(figure: Figure, kinds: set[Shown], height_in: float) -> None:
                     [], [], linestyle="", marker=look.marker or "s", label=look.says, markersize=8,
                     color=look.colour if look.marker else look.behind,
                     markeredgecolor=look.colour if look.marker in style.STROKES else style.BLACK,
-                    markeredgewidth=2.0 if look.marker == "x" else 0.6,
+                    markeredgewidth=_edge_pt(look.marker),
                 )
             )  # fmt: skip
     figure.legend(handles=handles, loc="lower center", ncols=4, frameon=False, bbox_to_anchor=(0.5, 0.0))

@@ -18,7 +18,6 @@ from services.gunicorn import Gunicorn
 from services.haproxy import HAProxy
 from services.mysql import MySQL
 from services.nginx import Nginx
-from services.rsyslog import PORT as SYSLOG_PORT
 from services.rsyslog import Rsyslog
 from topologies.stage import Stage
 
@@ -105,7 +104,7 @@ def wires(stage: Stage, addresses: Addresses) -> Iterator[Wire]:
                         yield Wire(REPLICATION, host, service.replica_of, MYSQL_PORT, service.tls)
                 case Rsyslog():
                     if service.forward_to:
-                        yield Wire("logs", host, service.forward_to, SYSLOG_PORT, False)
+                        yield Wire("logs", host, service.forward_to, service.port, service.tls)
 
 
 def hops_of(stage: Stage, addresses: Addresses, replication_ports: Collection[int] = ()) -> list[Hop]:

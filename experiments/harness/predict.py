@@ -79,20 +79,21 @@ class Probing:
     rate_hz: float = 200.0
     interface: str | None = None  # whose link goes down; None: the one keepalived speaks on
     delay_s: float = 0.0  # slow-answers: how much longer every answer of the target takes
+    loads_s: float = 0.0  # slow-answers: how long gunicorn's new worker takes to load the site
 
 
 def predict(
     fault: str, target_host: str, target_daemon: str | None, configs: Configs, vip: str, *,
     probe_timeout_s: float = 0.5, route: Route = "data", rate_hz: float = 200.0, interface: str | None = None,
-    delay_s: float = 0.0,
+    delay_s: float = 0.0, loads_s: float = 0.0,
 ) -> Prediction:  # fmt: skip
     """The outage that a stream of probes pinned to `vip` will see. `target_daemon` None: the whole host.
 
     `interface` matters to link-down alone: the link of a load balancer that keepalived does not watch.
-    `delay_s` matters to slow-answers alone.
+    `delay_s` and `loads_s` matter to slow-answers alone.
     Raises ValueError for an unknown fault, ConfigError if the configuration does not say enough.
     """
-    probing = Probing(probe_timeout_s, route, rate_hz, interface, delay_s)
+    probing = Probing(probe_timeout_s, route, rate_hz, interface, delay_s, loads_s)
     return total(timings(fault, target_host, target_daemon, configs, vip, probing))
 
 
@@ -280,7 +281,11 @@ def _slow(host: str, configs: Configs, probing: Probing) -> Timing:
         return _unharmed(f"{host} answers no {probing.route} request itself")
     takes = f"every answer of {host} takes {seconds(probing.delay_s)} s longer"
     if probing.delay_s + ANSWER_S <= probing.timeout_s:
-        return _unharmed(f"{takes}, a probe waits {seconds(probing.timeout_s)} s")
+        words = (
+            f"{takes}, a probe waits {seconds(probing.timeout_s)} s: none is lost but those that meet the reload, "
+            f"while the new worker loads the site: ≤ {seconds(probing.loads_s)} s"
+        )
+        return Timing("none", 0.0, probing.loads_s, words)
     return _never(f"{takes} than a probe waits, and passes its checks: its share of probes is lost")
 
 

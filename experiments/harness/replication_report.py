@@ -85,8 +85,8 @@ def _lag(found: Findings, seen: Seen, predicted: LagPrediction) -> None:
         lag = quantile(seen.loaded, q)
         found.claim(
             CLAIM, f"under write load, {words}", held=replication.within(lag, limit_s, resolution_s),
-            reason=f"{lag.words} for {len(seen.loaded)} tokens; {predicted.because}; a question to the replica "
-            f"takes {resolution_s * 1e3:.2f} ms, which is no lag",
+            reason=f"{lag.words} for {len(seen.loaded)} tokens; {predicted.because}; a question to the "
+            f"replica takes {resolution_s * 1e3:.2f} ms, which is no lag",
             predicted=(0.0, limit_s * 1e3), measured=_bracket_ms(lag, len(seen.loaded)),
         )  # fmt: skip
 
@@ -168,8 +168,8 @@ def _tables(found: Findings, seen: Seen, primary: str, replica: str) -> None:
     if rows:
         found.table(
             "Lag",
-            "From the primary's acknowledgment to the last question that did not find the row on the replica (the "
-            "least that it can have been), and to the first answer that did (the most).",
+            "From the primary's acknowledgment to the last question that did not find the row on the replica "
+            "(the least that it can have been), and to the first answer that did (the most).",
             ("condition", "tokens", "p50", "p95", "p99", "max"), rows,
         )  # fmt: skip
     if seen.reads:
@@ -207,8 +207,9 @@ def _fidelity(found: Findings, seen: Seen) -> None:
     """How late the writer and the tokens were, and whether the load was what it should be."""
     for number, orders in enumerate(seen.orders, 1):
         summary = orders.summary
-        found.check("writer" if len(seen.orders) == 1 else f"writer {number}", summary)
+        found.check("writer" if number == 1 else f"writer {number}", summary)
         late_ms = summary["lateness_ms"]["p99"]
+        found.check("writer_lateness_p99_ms", late_ms)
         if late_ms is not None and late_ms > LATENESS_LIMIT_MS:
             found.doubt(f"the writer was late: p99 {late_ms:.1f} ms > {LATENESS_LIMIT_MS:g} ms")
         if summary["acknowledged"] < ENOUGH * summary["due"]:

@@ -5,6 +5,7 @@ start ── steady ──► inject ── watched ──► heal ── failba
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,10 @@ WATCH_IF_NEVER_S = 10.0
 FAILBACK_S = 2.0
 CONTEXT_PERIODS = 20
 LATENESS_LIMIT_MS = 5.0  # MEASUREMENT: Fidelity
+
+#: Interpreter, Flask and the site. At a reload gunicorn ends its workers as it starts new ones: until these have
+#: loaded the site, requests wait in the listen queue.
+LOADS_SITE_CPU_S = 0.6
 
 HEADLINE = "vip"
 #: Outcomes that say nothing of the system under test.
@@ -193,8 +198,13 @@ def predict_outage(fault: Fault, testbed: Testbed, vip: str, offered_hz: float) 
     cut = interface(fault.target.host, fault.segment) if fault.segment else None
     return predict.predict(
         fault.name, fault.target.host, fault.daemon, testbed.configs, vip, rate_hz=offered_hz, interface=cut,
-        delay_s=fault.delay_s,
+        delay_s=fault.delay_s, loads_s=loads_s(testbed, fault.target.host) if fault.delay_s else 0.0,
     )  # fmt: skip
+
+
+def loads_s(testbed: Testbed, host: str) -> float:
+    """How long a worker of gunicorn takes to load the site, with the budget of its host."""
+    return LOADS_SITE_CPU_S / testbed.stage.cores_of(host, os.cpu_count() or 1)
 
 
 def plan_trials(

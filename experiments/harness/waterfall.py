@@ -113,19 +113,17 @@ CURL_FORMAT = "%{time_namelookup} %{time_connect} %{time_appconnect} %{time_star
 
 
 def curl_parts_s(text: str) -> tuple[float, ...]:
-    """PARTS of a pair of transfers by one curl process: the look-up of the first, the rest of the second.
+    """PARTS of the second of two transfers by one curl process; the first one pays for loading libraries.
 
-    The first one of a process pays for loading OpenSSL, the second one finds the name in curl's memory.
     Raises ValueError for anything but two transfers.
     """
     moments = [float(word) for word in text.split()]
     if len(moments) != 10:
         raise ValueError(f"not two transfers of curl: {text!r}")
-    lookup_s = moments[0]
     name_s, connected_s, secured_s, first_byte_s, total_s = moments[5:]
     ready_s = max(connected_s, secured_s)  # time_appconnect is 0 without TLS
     return (
-        lookup_s,
+        name_s,
         connected_s - name_s,
         ready_s - connected_s,
         first_byte_s - ready_s,

@@ -95,8 +95,8 @@ class Board:
             ],
             "orders": [
                 {
-                    "at_s": round(order.at_s - self._begin_s, 1), "action": order.action,
-                    "fault": order.fault, "target": order.target, "said": order.said,
+                    "id": order.id, "at_s": round(order.at_s - self._begin_s, 1),
+                    "action": order.action, "fault": order.fault, "target": order.target, "said": order.said,
                 }
                 for order in self._breaking.orders()
             ],

@@ -36,6 +36,7 @@ class Order:
     action: str
     fault: str
     target: str
+    id: str = ""
     said: str = "waiting"
 
 
@@ -208,5 +209,5 @@ def _order(text: str) -> Order:
     except ValueError:
         asked = None
     named = asked if isinstance(asked, dict) else {}
-    words = (str(named.get(key, ""))[:64] for key in ("action", "fault", "target"))
+    words = (str(named.get(key, ""))[:64] for key in ("action", "fault", "target", "id"))
     return Order(time.monotonic(), *words)

@@ -12,13 +12,12 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from rich.console import Console
 
 from experiments.harness import publication
 from experiments.harness.generators import observe_until
-from experiments.harness.model import EXIT_HELD, EXIT_INTERRUPTED
+from experiments.harness.model import EXIT_HELD, EXIT_INTERRUPTED, Event
 from experiments.harness.progress import Progress
 from experiments.harness.run import CHECKOUT, VENV, Run
 from experiments.operate import load_summary
@@ -63,17 +62,15 @@ def load(
         token = open_door(home, DOOR)
         try:
             with _ended_by_down(plan) as ended, breaking(testbed, home.path(f"{DOOR}/requests")) as broken:
-                try:
-                    with swarming(testbed, plan) as swarm:
-                        if plan.web:
-                            urls = forward.serving(forwards, sockets, testbed.hosts)
-                            testbed.urls = stack.enter_context(urls)
-                            testbed.write_state()
-                            _welcome(testbed.urls, token)
-                        board = Board(testbed, plan, watch.counted, broken, publication.shown(run.directory))
-                        watch.follow(swarm, board, broken, ended)
-                finally:
-                    watch.events = broken.events()
+                watch.broken = broken
+                with swarming(testbed, plan) as swarm:
+                    if plan.web:
+                        urls = forward.serving(forwards, sockets, testbed.hosts)
+                        testbed.urls = stack.enter_context(urls)
+                        testbed.write_state()
+                        _welcome(testbed.urls, token)
+                    shown = publication.shown(run.directory)
+                    watch.follow(swarm, Board(testbed, plan, watch.counted, broken, shown), broken, ended)
         except KeyboardInterrupt:
             interrupted = True
             progress.say("interrupted; the summary is of what there was")
@@ -98,9 +95,14 @@ class Watch:
 
     def __init__(self, run: Run, plan: Plan, progress: Progress) -> None:
         self.counted = Tally()
-        self.events: list[Any] = []
+        self.broken: Breaking | None = None
         self._run, self._plan, self._progress = run, plan, progress
         self._strains: list[Strain] = []
+
+    @property
+    def events(self) -> list[Event]:
+        """Faults injected and healed, those that the end healed included."""
+        return self.broken.events() if self.broken else []
 
     @property
     def doubts(self) -> list[str]:

@@ -93,6 +93,15 @@ def test_haproxy_is_asked_one_line_and_heard_to_its_end() -> None:
     assert asked == [b"show info\n"]
 
 
+def test_after_a_reload_the_old_worker_does_not_pass_for_the_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = iter(["Pid: 4711\n", "", "Pid: 4711\n", "Pid: 4800\n"])
+    monkeypatch.setattr(balancing, "ask_haproxy", lambda _host, _command: next(answers))
+    host = cast("EmulatedHost", SimpleNamespace(name="lb1"))
+    assert balancing.worker_pid(host, other_than="4711") == "4800"
+
+
 def test_a_weight_that_haproxy_refuses_is_no_control() -> None:
     testbed = cast(
         "Testbed",

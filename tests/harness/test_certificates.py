@@ -63,7 +63,7 @@ def serving_tls(directory: Path, name: str, after: Handler | None = None) -> Ite
 
 
 def greet(greeting: bytes, requests: list[bytes]) -> Handler:
-    """The server's side of MySQL's connection phase, up to TLS; what the client sent is put into `requests`."""
+    """The server's side of MySQL's connection phase, up to TLS; `requests` gets what the client sent."""
 
     def handle(connection: socket.socket) -> None:
         connection.sendall(len(greeting).to_bytes(3, "little") + b"\0" + greeting)

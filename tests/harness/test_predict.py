@@ -331,6 +331,26 @@ def test_a_load_balancer_that_does_not_hold_the_address_costs_nothing(fault: str
     assert bounds(fault, "lb2") == (0.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("host", "delay_s", "high_s", "because"),
+    [
+        ("app1", 0.3, 1.5, "every answer of app1 takes 0.3 s longer, a probe waits 0.5 s"),
+        ("app1", 0.6, None, "0.6 s longer than a probe waits, and passes its checks"),
+        ("web1", 0.6, 0.0, "web1 answers no data request itself"),
+    ],
+)
+def test_a_slow_answer_is_only_lost_to_who_does_not_wait_for_it(
+    host: str, delay_s: float, high_s: float | None, because: str
+) -> None:
+    found = predict("slow-answers", host, "gunicorn", stage3(), VIP, delay_s=delay_s, loads_s=1.5)
+    assert (found.low_s, found.high_s) == (0.0, high_s)
+    assert because in found.because
+
+
+def test_a_static_page_does_not_wait_for_the_application() -> None:
+    assert predict("slow-answers", "app1", None, stage3(), VIP, route="static", delay_s=9).high_s == 0.0
+
+
 def test_the_link_that_keepalived_does_not_watch_takes_the_servers_away_for_good() -> None:
     behind = predict("link-down", "lb1", None, stage3(), VIP, interface="eth1")
     assert behind.high_s is None

@@ -146,6 +146,12 @@ def test_a_curl_that_sees_something_else_deviates(tmp_path: Path) -> None:
     assert verdicts(visited(tmp_path, made(adding_up(0), curl_ms=1.1)))[2] == "deviated"
 
 
+def test_a_curl_that_chance_may_have_slowed_is_no_proof(tmp_path: Path) -> None:
+    slow, usual = made(curl_ms=5.0).curl_s[0], made().curl_s[0]
+    few = Visits([adding_up(0)] * 3, [slow, slow, usual])
+    assert verdicts(visited(tmp_path, few))[2] == "inconclusive"
+
+
 @pytest.mark.parametrize(
     ("tcp_ms", "verdict"),
     [((1.6, 1.7, 1.8), "held"), ((3.6, 3.7, 3.8), "deviated"), ((1.6, 2.6, 3.9), "inconclusive")],

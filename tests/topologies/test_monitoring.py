@@ -55,6 +55,11 @@ def test_where_prometheus_asks_somebody_answers_unless_the_agents_are_off(stage:
         assert answers == stage.settings.agents, target
 
 
+def store_port(stage: Stage) -> int:
+    """syslog, or syslog over TLS (RFC 6587, RFC 5425)."""
+    return 6514 if stage.settings.reencrypt else 514
+
+
 @EVERY
 def test_every_port_that_monitoring_uses_has_a_flow(stage: Stage) -> None:
     """With the agents off nobody answers there, and what nobody answers is not declared open."""
@@ -63,7 +68,7 @@ def test_every_port_that_monitoring_uses_has_a_flow(stage: Stage) -> None:
     for target in prometheus_of(stage).targets:
         assert ((monitor, target.host, f"tcp/{target.port}") in flows) is stage.settings.agents
     for host in (h for hosts in stage.layers.values() for h in hosts):
-        assert (host, monitor, "tcp/514") in flows
+        assert (host, monitor, f"tcp/{store_port(stage)}") in flows
         for service in stage.declared[host]:
             if service.name in AGENTS:
                 for listener in listeners(service):
@@ -75,7 +80,7 @@ def test_what_only_the_monitor_needs_listens_on_its_own_host_only(stage: Stage) 
     (monitor,) = stage.monitors
     address = stage.addresses[monitor][SEGMENT]
     reachable = {one for one in offered(stage, monitor) if one.reachable}
-    assert reachable == {Listener("tcp", address, 514)}
+    assert reachable == {Listener("tcp", address, store_port(stage))}
     assert {one.address for one in offered(stage, monitor)} == {address, LOOPBACK}
 
 
