@@ -132,9 +132,13 @@ class EmulatedHost(Node):  # type: ignore[misc]  # mininet has no types
         target.chmod(directory.mode)
 
     def empty_directory(self, inside: str) -> None:
-        """Hide what the machine has there: an empty file system of the capsule's in its place."""
-        self.path(inside).mkdir(parents=True, exist_ok=True)
-        self.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", inside])
+        """Hide what the machine has there: an empty directory of the host's own in its place.
+
+        All of them on one file system: rsyslog tells the logs it follows apart by their inodes.
+        """
+        empty = f"{SHARED}/empty{inside}"
+        self.path(empty).mkdir(parents=True, exist_ok=True)
+        self.bind(empty, inside)
 
     def install_tree(self, inside: str, tree: Tree) -> None:
         """Copy the tree, readable for every user whatever the checkout's own permissions are."""

@@ -282,8 +282,8 @@ def _slow(host: str, configs: Configs, probing: Probing) -> Timing:
     takes = f"every answer of {host} takes {seconds(probing.delay_s)} s longer"
     if probing.delay_s + ANSWER_S <= probing.timeout_s:
         words = (
-            f"{takes}, a probe waits {seconds(probing.timeout_s)} s: none is lost but those that meet the reload, "
-            f"while the new worker loads the site: ≤ {seconds(probing.loads_s)} s"
+            f"{takes}, a probe waits {seconds(probing.timeout_s)} s: none is lost but while the new worker "
+            f"loads the site, ≤ {seconds(probing.loads_s)} s"
         )
         return Timing("none", 0.0, probing.loads_s, words)
     return _never(f"{takes} than a probe waits, and passes its checks: its share of probes is lost")

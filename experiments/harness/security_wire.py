@@ -215,13 +215,13 @@ def _logs(found: Findings, heard: Overheard) -> None:
             continue
         order, password = heard.counted["logs"][ORDER], heard.counted["logs"][PASSWORD]
         if hop.encrypted:
-            sentence, predicted, held = "logs are shipped encrypted", (0.0, 0.0), order == password == 0
+            sentence, least, most, held = "logs are shipped encrypted", 0, 0, order == password == 0
         else:
-            sentence, held = "logs are shipped in plain text: paths can be read there", order > 0 == password
-            predicted = (1.0, None)
+            sentence = "logs are shipped in plain text: paths can be read there"
+            least, most, held = 1, None, order > 0 == password
         found.claim(
             "2.5", f"{sentence} ({heard.variant})", held=held, reason=f"order id {order}, password {password}",
-            predicted=predicted, measured=order, unit="occurrences",
+            predicted=(least, most), measured=order, unit="occurrences",
         )  # fmt: skip
 
 

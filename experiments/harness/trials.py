@@ -28,8 +28,8 @@ FAILBACK_S = 2.0
 CONTEXT_PERIODS = 20
 LATENESS_LIMIT_MS = 5.0  # MEASUREMENT: Fidelity
 
-#: Interpreter, Flask and the site. At a reload gunicorn ends its workers as it starts new ones: until these have
-#: loaded the site, requests wait in the listen queue.
+#: Interpreter, Flask and the site. At a reload gunicorn ends its workers as it starts new ones: until these
+#: have loaded the site, requests wait in the listen queue.
 LOADS_SITE_CPU_S = 0.6
 
 HEADLINE = "vip"

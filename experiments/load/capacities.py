@@ -20,7 +20,7 @@ from experiments.load.slo import Slo
 from topologies.testbed import Testbed
 from topologies.waiting import TestbedError
 
-EASY_HZ = (20.0, 80.0)
+EASY_HZ = (50.0, 200.0)
 #: Of the ceiling: below, waiting alone already breaks a p95 (it grows as 1/(1−ρ)); above, the cost of a
 #: request at easy rates was taken too high, because under load more is done per wake-up.
 LOW, HIGH = 0.75, 1.25

@@ -24,6 +24,8 @@ class Counted(Measured, Protocol):
     """A trial that knows why it does not count; `reasons` are the generator's and the machine's."""
 
     @property
+    def rate_hz(self) -> float: ...
+    @property
     def reasons(self) -> tuple[str, ...]: ...
 
 

@@ -1,4 +1,4 @@
-"""The web UI as a student meets it: a browser starts a load, sees numbers, opens the tab, breaks something."""
+"""The web UI as a student meets it, in a browser: start a load, see numbers, open the tab, break things."""
 
 from __future__ import annotations
 

@@ -24,6 +24,10 @@ class Trial:
     second_half_p95_ms: float | None = 10.0
     reasons: tuple[str, ...] = ()
 
+    @property
+    def offered_hz(self) -> float:
+        return self.rate_hz
+
 
 def stage(capacity_hz: float) -> Callable[[float], Trial]:
     """Carries everything up to its capacity, and answers what is beyond it late."""
@@ -101,12 +105,12 @@ def test_a_stage_that_never_meets_the_slo_has_no_capacity() -> None:
         (Trial(100, 100, p95_ms=201), "p95 201 ms > 200 ms"),
         (Trial(100, 0, p95_ms=None), "no good answer"),
         (
-            Trial(100, 100, first_half_p95_ms=40, second_half_p95_ms=61),
-            "p95 grows from half to half: 40 → 61 ms",
+            Trial(100, 100, first_half_p95_ms=60, second_half_p95_ms=91),
+            "p95 grows from half to half: 60 → 91 ms",
         ),
-        (Trial(100, 100, first_half_p95_ms=40, second_half_p95_ms=60), ""),
+        (Trial(100, 100, first_half_p95_ms=60, second_half_p95_ms=90), ""),
         (Trial(100, 100, first_half_p95_ms=2, second_half_p95_ms=SMALL_MS), ""),
-        (Trial(100, 100, first_half_p95_ms=None, second_half_p95_ms=50), ""),
+        (Trial(100, 100, first_half_p95_ms=None, second_half_p95_ms=90), ""),
     ],
 )
 def test_each_criterion_of_the_slo_decides_alone(trial: Trial, why: str) -> None:
