@@ -24,7 +24,7 @@ from experiments.harness.replication_report import CATCH_UP_S, Seen, State, say
 from experiments.harness.run import Run
 from experiments.harness.standing import standing
 from loadtests.orders import OrdersConfig
-from loadtests.prober import Fairness
+from loadtests.own_process import Fairness
 from topologies.host import TRUST_STORE
 from topologies.stage import DOMAIN, Stage
 from topologies.testbed import Testbed

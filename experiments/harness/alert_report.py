@@ -59,7 +59,7 @@ def _control_silence(found: Findings, trials: Sequence[AlertTrial]) -> None:
                 f"the same fault on {t.case.silenced['host']}, its alert silenced", "nobody is told",
                 t.silent_fired and not t.silent_told and t.told_s is not None,
                 f"the alert {'fired' if t.silent_fired else 'did not fire'} in Prometheus and {told} in "
-                f"{t.healed_s - t.began_s:.1f} s; of {t.case.title} somebody was after {_at(t.delay_s)} s",
+                f"{t.healed_s - t.began_s:.1f} s; of {t.case.title} somebody was, after {_at(t.delay_s)} s",
             )  # fmt: skip
             return
 
@@ -129,7 +129,7 @@ def draw(found: Findings, trials: Sequence[AlertTrial], unnoticed: Unnoticed) ->
         "alerts", "From the fault to somebody who knows",
         "Each lane is a fault. Hatched: when the page was predicted, from the timers in force. Where nobody "
         "watches the arrow has no end: longer than that, and no more is known.",
-        "; ".join([*told, f"stage 1: nobody was told in {unnoticed.watched_s:.1f} s"]), figure,
+        "; ".join([*told, f"stage 1: nobody was told in {unnoticed.watched_s:.2f} s"]), figure,
     )  # fmt: skip
 
 

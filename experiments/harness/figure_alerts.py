@@ -6,6 +6,7 @@ agent killed   ├──●────────◆────────�
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,7 +95,7 @@ def _unwatched(ax: Axes, row: int, watched_s: float) -> None:
         arrowprops={"arrowstyle": "->", "linestyle": "--", "color": style.BLACK, "linewidth": 1.4},
     )  # fmt: skip
     ax.annotate(
-        f"nobody, > {watched_s:.1f} s", (watched_s, row), xytext=(9, 0), textcoords="offset points",
+        f"nobody, > {math.floor(10 * watched_s) / 10:.1f} s", (watched_s, row), xytext=(9, 0), textcoords="offset points",
         va="center", weight="bold",
     )  # fmt: skip
 

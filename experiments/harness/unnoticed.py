@@ -77,8 +77,14 @@ def summary(
     during = [p for p in rows if inject_s <= p.due_s < until_s]
     return Unnoticed(
         f"{fault.name} of {fault.target}", until_s - inject_s, watching_it, pages,
-        known=f"{known[0].host}/{known[0].detail.partition(',')[0]}" if known else "",
+        known=_briefly(known[0]) if known else "",
         known_after_s=known[0].t_s - inject_s if known else None,
         sent=len(during),
         good=sum(p.good for p in during),
     )  # fmt: skip
+
+
+def _briefly(event: Event) -> str:
+    """ "lb1/haproxy: Server web/server2 is DOWN": without HAProxy's severity, pid and reasons."""
+    daemon, _, line = event.detail.partition(": ")
+    return f"{event.host}/{daemon}: {line.rpartition(' : ')[2].partition(',')[0]}"

@@ -225,11 +225,11 @@ def test_only_what_happened_during_the_fault_counts() -> None:
     rows = [probe(n / 10, 0.01) for n in range(200)]
     events = [
         Event(4.0, "detected", "lb1", "haproxy: before"),
-        Event(8.0, "detected", "lb1", "haproxy: DOWN, reason: x"),
+        Event(8.0, "detected", "lb1", "haproxy: [WARNING]  (7) : Server web/server2 is DOWN, reason: x"),
     ]
     seen = summary(FAULT, 5.0, 15.0, rows, events, (), 0)
     assert (seen.sent, seen.good, seen.watched_s) == (100, 100, 10.0)
-    assert (seen.known, seen.known_after_s) == ("lb1/haproxy: DOWN", 3.0)
+    assert (seen.known, seen.known_after_s) == ("lb1/haproxy: Server web/server2 is DOWN", 3.0)
     assert summary(FAULT, 5.0, 15.0, rows, events[:1], (), 0).known_after_s is None
 
 

@@ -38,6 +38,8 @@ def test_a_killed_agent_is_told_of_in_time_and_the_silenced_one_is_not(tmp_path:
     assert {c["id"] for c in document["claims"]} == {"1.6", "2.3", "2.4"}
     assert len(document["controls"]) == 3
     assert all(control["deviated"] for control in document["controls"])
+    (shipper,) = (c for c in document["controls"] if "shipper" in c["name"])
+    assert shipper["reason"].endswith(" lost, 0 surplus")  # a restart repeats nothing
     (alert,) = document["data"]["alerts"]
     low_s, high_s = alert["predicted_s"]
     moments = [alert["after_s"][name] for name in ("first_bad_s", "pending_s", "firing_s", "told_s")]
