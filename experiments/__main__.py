@@ -22,7 +22,10 @@ VERBS = {
         "what is collected of each layer, and how soon somebody is told of a fault",
     ),
     "replication": ("experiments.replication", "how late a replica is, what it answers, and what it refuses"),
-    "capacity": ("experiments.capacity", "the highest rate a stage carries, against what its tightest budget allows"),
+    "capacity": (
+        "experiments.capacity",
+        "the highest rate a stage carries, and what its tightest budget allows",
+    ),
     "bench": ("experiments.bench", "how fast and how precise the testbed itself is"),
     "up": ("experiments.operate.up", "bring a stage up and stay: table, URLs, Mininet's command line"),
     "load": (

@@ -141,7 +141,8 @@ def require_cores(stage: Stage) -> None:
     if wanted > cores:
         most = (cores - kept_back) / len(stage.servers)
         raise CannotEmulate(
-            f"{len(stage.servers)} servers of {asked:g} cores and {kept_back:g} for generator and monitor need "
+            f"{len(stage.servers)} servers of {asked:g} cores and {kept_back:g} for generator and monitor "
+            "need "
             f"{wanted:g} cores; this machine has {cores}"
             + (f"; --server-cores {most:.2f} would fit" if most >= 0.05 else "")
         )

@@ -80,7 +80,10 @@ def loading(
     at_most_s: int = 3600,
     scenario: str = "browse",
 ) -> Iterator[None]:
-    """Load with Locust from `host` while the block runs; no users, no load."""
+    """Load with Locust from `host` while the block runs; no users, no load.
+
+    Raises NotReady when none of its requests succeeds: users who only fail are no load.
+    """
     if users == 0:
         yield
         return
@@ -89,12 +92,13 @@ def loading(
     )
     process = host.spawn("locust", command, launch.ENVIRONMENT)
 
-    def requests_flow() -> bool:
+    def requests_succeed() -> bool:
         process.assert_running()
-        return len(_lines(results / LOAD / "load.csv")) > 1
+        outcomes = {row.split(",")[4] for row in _lines(results / LOAD / "requests.csv")[1:]}
+        return "ok" in outcomes and len(_lines(results / LOAD / "load.csv")) > 1
 
     try:
-        wait_until(requests_flow, timeout_s=20, what=f"Locust on {host.name} to report its first second")
+        wait_until(requests_succeed, timeout_s=20, what=f"Locust on {host.name} to get a good answer")
         yield
     finally:
         process.stop(timeout_s=5.0)

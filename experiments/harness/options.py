@@ -101,7 +101,9 @@ def add_sizes(p: argparse.ArgumentParser) -> None:
         "--balance", choices=("roundrobin", "leastconn", "source"), default=d.balance,
         help="HAProxy's algorithm",
     )  # fmt: skip
-    p.add_argument("--dns-ttl", type=int, default=d.dns_ttl_s, metavar="S", help="of the site's A records (30)")
+    p.add_argument(
+        "--dns-ttl", type=int, default=d.dns_ttl_s, metavar="S", help="of the site's A records (30)"
+    )
     _add_switches(p, d)
 
 
@@ -119,7 +121,11 @@ def _add_switches(p: argparse.ArgumentParser, d: Settings) -> None:
         help="one more declared flow, as in 'monitor1>db1:tcp/3306' (may be repeated)",
     )  # fmt: skip
     p.add_argument(
-        "--scrape-interval", type=float, default=d.scrape_interval_s, metavar="S", help="Prometheus (default 2)"
+        "--scrape-interval",
+        type=float,
+        default=d.scrape_interval_s,
+        metavar="S",
+        help="Prometheus (default 2)",
     )
     p.add_argument(
         "--evaluation-interval", type=float, default=d.evaluation_interval_s, metavar="S",

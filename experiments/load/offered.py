@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadtests.generator_config import GeneratorConfig
-
 from experiments.load.mixes import MIXES
 from loadtests import launch
+from loadtests.generator_config import GeneratorConfig
 from topologies.host import TRUST_STORE
 from topologies.stage import DOMAIN, RESOLVER
 from topologies.testbed import Testbed

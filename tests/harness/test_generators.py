@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from experiments.harness import generators
 from experiments.harness.generators import RunningProber, load_samples, loading, observe_until, probing
 from experiments.harness.model import LoadSample
 from loadtests.prober_config import ProberConfig, StreamConfig
@@ -16,7 +17,7 @@ from loadtests.probes import COLUMNS
 from topologies import process
 from topologies.host import EmulatedHost
 from topologies.process import Process
-from topologies.waiting import DaemonDied
+from topologies.waiting import DaemonDied, NotReady, wait_until
 
 PROBES = "/run/testbed/results/probes.csv"
 CONFIG = ProberConfig((StreamConfig("vip", "http://www.foobar.com/", 100, connect_to="8.8.8.8"),), PROBES)
@@ -108,17 +109,35 @@ def test_without_users_there_is_no_load(client: Spawn, tmp_path: Path) -> None:
     assert load_samples(tmp_path) == []
 
 
-def test_the_block_begins_when_requests_flow_and_ends_with_locust(client: Spawn, tmp_path: Path) -> None:
+def recording(outcome: str) -> str:
+    """A Locust whose second and requests come a moment after it has started, and which goes on."""
     header = LOAD.replace("\n", "\\n")
-    host = client(
-        f"mkdir locust; printf '{header}' > locust/load.csv; sleep 0.05; "
-        "echo 1,5,9,0,, >> locust/load.csv; exec sleep 60"
+    return (
+        f"mkdir locust; printf '{header}' > locust/load.csv; echo header > locust/requests.csv; sleep 0.05; "
+        f"echo 1,5,9.0,0,, >> locust/load.csv; echo 1.0,2.5,GET,/,{outcome},lb1 >> locust/requests.csv; "
+        "exec sleep 60"
     )
+
+
+def test_the_block_begins_when_a_request_succeeds_and_ends_with_locust(client: Spawn, tmp_path: Path) -> None:
+    host = client(recording("ok"))
     with loading(host, tmp_path, host_url="https://www.foobar.com", users=5, at_most_s=60):
         assert load_samples(tmp_path) == [LoadSample(1.0, 5, 9.0, 0.0, None, None)]
     (command,) = host.commands
     assert command[command.index("--users") + 1] == "5"
     assert command[command.index("--run-time") + 1] == "60s", "every load is bounded"
+
+
+def test_users_who_only_fail_are_no_load(
+    client: Spawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def soon(condition: Callable[[], bool], *, timeout_s: float, what: str) -> float:
+        return wait_until(condition, timeout_s=min(timeout_s, 0.3), what=what)
+
+    monkeypatch.setattr(generators, "wait_until", soon)
+    failing = loading(client(recording("tls")), tmp_path, host_url="https://x", users=5, at_most_s=60)
+    with pytest.raises(NotReady, match="Locust on client1 to get a good answer"), failing:
+        pytest.fail("nobody was served")
 
 
 def test_a_locust_that_does_not_start_is_noticed_with_its_words(client: Spawn, tmp_path: Path) -> None:
