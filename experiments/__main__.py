@@ -16,6 +16,10 @@ VERBS = {
     ),
     "balance": ("experiments.balance", "who gets which share of the requests, for each algorithm"),
     "wiring": ("experiments.wiring", "who listens, who asks whom, and where the time of a request goes"),
+    "dns": (
+        "experiments.name_change",
+        "what a client is told of the site's name, and when it follows a change",
+    ),
     "security": ("experiments.security", "who reaches whom, what the wire shows, what TLS offers and costs"),
     "monitoring": (
         "experiments.monitoring",

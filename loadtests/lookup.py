@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import NamedTuple
 
 import dns.exception
 import dns.flags
@@ -15,6 +16,13 @@ DNS_PORT = 53
 
 class NoAddress(Exception):
     """The name server answered, but not with an address: NXDOMAIN, SERVFAIL, no A record, not DNS."""
+
+
+class Records(NamedTuple):
+    """The addresses in the order the server sent them, and for how long it says they may be kept."""
+
+    addresses: tuple[str, ...]
+    ttl_s: int
 
 
 def nameserver_endpoint(nameserver: str) -> tuple[str, int]:
@@ -45,16 +53,21 @@ class Question:
 
     def addresses(self, datagram: bytes, question_id: int) -> tuple[str, ...]:
         """All of them, in that order; empty where first_address is None. Raises NoAddress."""
+        found = self.records(datagram, question_id)
+        return found.addresses if found else ()
+
+    def records(self, datagram: bytes, question_id: int) -> Records | None:
+        """The A records with their TTL; None where first_address is None. Raises NoAddress."""
         if datagram[:2] != question_id.to_bytes(2, "big"):
-            return ()
+            return None
         try:
             answer = dns.message.from_wire(datagram, ignore_trailing=True)
         except dns.exception.DNSException as error:
             raise NoAddress(f"not a DNS message: {error}") from error
         self._query.id = question_id
         if not self._query.is_response(answer):
-            return ()
+            return None
         for records in answer.answer:  # a CNAME may come first
             if records.rdtype == dns.rdatatype.A:
-                return tuple(str(record.address) for record in records)
+                return Records(tuple(str(record.address) for record in records), records.ttl)
         raise NoAddress(dns.rcode.to_text(answer.rcode()))

@@ -17,7 +17,10 @@ ZONE_FILE = "/etc/bind/db.foobar.com"
 
 @dataclass(frozen=True)
 class Named(Service):
-    """`addresses` of www.foobar.com become A records in this order; answers rotate them."""
+    """`addresses` of www.foobar.com become A records in this order; answers rotate them.
+
+    `serial` must grow with every change of the zone, or a secondary would never ask for it (RFC 1982).
+    """
 
     name: ClassVar[str] = "named"
     package: ClassVar[str] = "bind9"
@@ -28,6 +31,7 @@ class Named(Service):
     addresses: tuple[str, ...]
     records: tuple[tuple[str, str], ...] = ()  # further (host, address) pairs
     ttl_s: int = 30
+    serial: int = 1
     zone: str = "foobar.com"
     after: tuple[str, ...] = ()
 

@@ -102,7 +102,7 @@ def say_unnoticed(found: Findings, seen: Unnoticed, watched: Prediction) -> None
     known = (
         f"{seen.known} after {seen.known_after_s:.1f} s, which nobody reads"
         if seen.known_after_s is not None
-        else "no log knew of it either"
+        else "no log said so by then"
     )
     nobody = not seen.watchers and not seen.pages
     found.claim(

@@ -94,10 +94,9 @@ def _unwatched(ax: Axes, row: int, watched_s: float) -> None:
         "", (watched_s, row), xytext=(0, row),
         arrowprops={"arrowstyle": "->", "linestyle": "--", "color": style.BLACK, "linewidth": 1.4},
     )  # fmt: skip
-    ax.annotate(
-        f"nobody, > {math.floor(10 * watched_s) / 10:.1f} s", (watched_s, row), xytext=(9, 0), textcoords="offset points",
-        va="center", weight="bold",
-    )  # fmt: skip
+    # Rounded down: it was watched no longer than that.
+    said = f"nobody, > {math.floor(10 * watched_s) / 10:.1f} s"
+    ax.annotate(said, (watched_s, row), xytext=(9, 0), textcoords="offset points", va="center", weight="bold")
 
 
 def _legend() -> list[Line2D | Patch]:

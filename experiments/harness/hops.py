@@ -23,12 +23,12 @@ from topologies.stage import Stage
 
 PASSWORD, ORDER = "password", "order id"
 MYSQL_PORT = 3306
-REPLICATION = "primary–replica"
+REPLICATION, LOGS = "primary–replica", "logs"
 #: Hop → what travels on it. An application checks the password itself; a log line has the path of a request.
 #: The replica's connection goes the same way as an application's, and so is looked for before it.
 SECRETS = {
     "client–LB": (PASSWORD, ORDER), "client–server": (PASSWORD, ORDER), "LB–web": (PASSWORD, ORDER),
-    "web–app": (PASSWORD, ORDER), REPLICATION: (ORDER,), "app–database": (ORDER,), "logs": (ORDER,),
+    "web–app": (PASSWORD, ORDER), REPLICATION: (ORDER,), "app–database": (ORDER,), LOGS: (ORDER,),
 }  # fmt: skip
 OUTSIDE = ("client–LB", "client–server")
 

@@ -196,7 +196,7 @@ def matrix(
     special |= {(d.destination, d.protocol, d.port) for d in declared}
     sources = tuple(dict.fromkeys(door.source for door in seen))
     columns = []
-    for host in dict.fromkeys(door.destination for door in seen):
+    for host in sources:
         own = sorted((protocol, port) for where, protocol, port in special if where == host)
         columns += [(host, f"{protocol}/{port}") for protocol, port in own] + [(host, OTHERS)]
     cells: dict[tuple[str, str, str], Shown] = {}

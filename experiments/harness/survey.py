@@ -34,7 +34,7 @@ _NMAP_STATES: dict[str, State] = {"open": "open", "closed": "closed", "filtered"
 
 @dataclass(frozen=True)
 class Survey:
-    """What the kernels said before anything was scanned."""
+    """What the kernels said before anything was scanned, host by host as the stage declares them."""
 
     addresses: Addresses
     listening: Listening
@@ -43,8 +43,8 @@ class Survey:
 def survey(testbed: Testbed) -> Survey:
     """Addresses and listeners of every host. Raises CommandFailed."""
     return Survey(
-        {name: _addresses(testbed, host) for name, host in testbed.hosts.items()},
-        {name: _listening(host) for name, host in testbed.hosts.items()},
+        {name: _addresses(testbed, testbed.hosts[name]) for name in testbed.stage.addresses},
+        {name: _listening(testbed.hosts[name]) for name in testbed.stage.addresses},
     )
 
 

@@ -51,7 +51,7 @@ def test_a_killed_agent_is_told_of_in_time_and_the_silenced_one_is_not(tmp_path:
 
 
 def test_where_nobody_watches_the_same_fault_is_never_told(tmp_path: Path) -> None:
-    document = held(tmp_path, "--stage", "1")
+    document = held(tmp_path, "--stage", "1", "--check-inter", "0.5")
     (claim,) = document["claims"]
     assert (claim["id"], claim["measured"]["median"]) == ("1.6", None)
     assert "Server web/server2 is DOWN" in claim["reason"]  # HAProxy's log knew
