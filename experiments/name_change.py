@@ -84,6 +84,9 @@ def change_names(chosen: Namespace, run: Run, progress: Progress, stage: Stage) 
         site, nobody, foreign = (asked(testbed, name) for name in (DOMAIN, NOBODY, FOREIGN))
         name_change_report.answers(found, site, nobody, foreign, before)
         with renaming.second_address(testbed) as answers_there, renaming.zone(testbed) as rename:
+            found.check(
+                "new_address", "answers" if answers_there else "resolution only: nginx has one address"
+            )
             for number in range(1, chosen.repeat + 1):
                 new = (NEW_ADDRESS,) if number % 2 else tuple(sorted(before.addresses))
                 with progress.waiting(f"change {number} of {chosen.repeat} to {', '.join(new)}"):

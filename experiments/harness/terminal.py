@@ -1,7 +1,7 @@
 """The end of a run on standard output: the verdict, what it rests on, and where to read more.
 
 held: every hop is what it was declared to be — 2 of 2 claims held, 1 of 1 controls deviated
-✓  0.5  0 surplus, predicted 0  12 sockets as declared
+✓  0.5  every socket is declared  0 surplus, predicted 0  12 sockets as declared
 negative controls
 ✓  nginx on TCP  a socket that was not declared  1 surplus socket
 results/wiring-stage0/20261124-002053-6a91/report.html
@@ -32,7 +32,11 @@ def show(report: Report, page: str, *, listing: bool = False) -> None:
     out.print(Text(report.headline, style=STYLES[report.verdict]))
     if listing:
         rows = [claim_row(c) for c in report.claims]
-        out.print(_lines((r["verdict"], r["symbol"], r["id"], _numbers(r), r["reason"]) for r in rows))
+        out.print(
+            _lines(
+                (r["verdict"], r["symbol"], r["id"], r["sentence"], _numbers(r), r["reason"]) for r in rows
+            )
+        )
         if report.controls:
             controls = [control_row(c) for c in report.controls]
             out.print("negative controls")

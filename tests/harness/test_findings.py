@@ -347,9 +347,11 @@ def test_the_terminal_gets_verdict_claims_controls_and_where_to_look(
     headline, *rows, page = [" ".join(line.split()) for line in out.splitlines()]
     assert headline.startswith("deviated: three firewalls")
     assert rows == [
-        "✗ 2.1 3 openings, predicted 0 openings 212 of 215 pairs of host and port as declared, 3 open beyond",
-        "✓ 2.2 301 to https:// on 20 of 20 requests",
-        "✓ 2.2 8.90 [8.10–9.60] (n = 5), predicted ≥ 1.50 8.9 times as many resumed",
+        "✗ 2.1 each layer's firewall lets through exactly the declared flows "
+        "3 openings, predicted 0 openings 212 of 215 pairs of host and port as declared, 3 open beyond",
+        "✓ 2.2 plain HTTP is redirected 301 to https:// on 20 of 20 requests",
+        "✓ 2.2 a resumed handshake is cheaper 8.90 [8.10–9.60] (n = 5), predicted ≥ 1.50 "
+        "8.9 times as many resumed",
         "negative controls",
         "✓ database firewall off surplus openings towards db1 14 openings that were not declared",
     ]
