@@ -1,4 +1,4 @@
-"""What a stage lets through is what it declares, and what it encrypts nobody on the wire can read (claims 2.1, 2.2, 2.5).
+"""A stage lets through what it declares; what it encrypts nobody reads on the wire (claims 2.1, 2.2, 2.5).
 
 sudo python experiments/security.py                     stage 2: firewalls, certificate, where TLS ends
 """
@@ -23,6 +23,7 @@ from experiments.harness import (
     security_wire,
 )
 from experiments.harness.findings import Findings
+from experiments.harness.overheard import overhear
 from experiments.harness.progress import Progress
 from experiments.harness.run import Run
 from experiments.harness.standing import standing
@@ -50,7 +51,7 @@ def command_line() -> argparse.ArgumentParser:
     options.add_common(p, repeat=1, stage="2")
     p.add_argument(
         "--layer", action="append", choices=LAYERS, metavar="LAYER",
-        help=f"switch only this firewall off as a control: {', '.join(LAYERS)} (may be repeated; default all)",
+        help=f"firewall to switch off as a control: {', '.join(LAYERS)} (may be repeated; default all)",
     )  # fmt: skip
     p.add_argument("--skip-cost", action="store_true", help="do not measure what encryption costs")
     options.add_sizes(p)
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def look(chosen: Namespace, run: Run, progress: Progress, stage: Stage) -> int:
-    """Scan the stage, listen on its wires, and try its TLS; then the same stage with TLS on the other hops."""
+    """Scan the stage, listen on its wires, try its TLS; then listen to the same stage with TLS everywhere."""
     found = Findings("security", run, stage, chosen, SENTENCES.get(stage.number, SENTENCE))
     layers = chosen.layer or list(stage.layers)
     counts_cost = not chosen.skip_cost and stage.scheme == "https"
@@ -80,7 +81,7 @@ def look(chosen: Namespace, run: Run, progress: Progress, stage: Stage) -> int:
         with standing(stage, run, progress) as testbed:
             known = survey(testbed)
             security_reach.look(found, testbed, known, layers, chosen.repeat, progress)
-            heard = [security_wire.overhear(testbed, known.addresses, run.seed, progress)]
+            heard = [overhear(testbed, known.addresses, run.seed, progress)]
             security_wire.vrrp(found, stage, known.addresses, heard[0])
             security_wire.judge(found, stage, heard[0])
             if "tls" in stage.offers:
@@ -93,18 +94,21 @@ def look(chosen: Namespace, run: Run, progress: Progress, stage: Stage) -> int:
             name = "reencrypted" if other.settings.reencrypt else "plain"
             with standing(other, run, progress, within=name) as second:
                 addresses = survey(second).addresses
-                heard.append(security_wire.overhear(second, addresses, run.seed, progress))
+                heard.append(overhear(second, addresses, run.seed, progress))
                 security_wire.judge(found, other, heard[1])
                 if costs:
                     costs.append(security_cost.request_costs(second, progress))
-                    plain, encrypted = costs if other.settings.reencrypt else costs[::-1]
-                    security_cost.reencryption(found, plain, encrypted, run.seed)
+        if costs:
+            with standing(stage, run, progress, within="again") as third:
+                mine, others = costs[0].pooled(security_cost.request_costs(third, progress)), costs[1]
+            plain, encrypted = (others, mine) if stage.settings.reencrypt else (mine, others)
+            security_cost.reencryption(found, plain, encrypted, run.seed)
         security_wire.show(found, heard)
     return found.publish(progress, testbed)
 
 
 def other_variant(stage: Stage) -> Stage | None:
-    """The same stage with TLS behind its load balancer where it has none, or the other way round; None: it cannot."""
+    """The same stage with TLS behind its load balancer, or without; None where there is no choice."""
     if "reencrypt" not in stage.offers or not stage.settings.tls:
         return None
     return type(stage)(replace(stage.settings, reencrypt=not stage.settings.reencrypt))

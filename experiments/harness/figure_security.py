@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from experiments.harness import figure_style as style
 from experiments.harness.reachability import OTHERS, Matrix, Shown
@@ -42,7 +43,9 @@ LOOKS: dict[Shown, Look] = {
     "no network": Look("", style.GREY, style.PALE, "no network in common"),
 }
 #: Width of a cell and height of a row, and what labels need around them, in inches.
-CELL_IN, ROW_IN, LEFT_IN, TOP_IN, BOTTOM_IN = 0.33, 0.3, 0.95, 1.25, 0.75
+CELL_IN, ROW_IN, LEFT_IN, BOTTOM_IN = 0.33, 0.3, 0.95, 0.7
+#: The head of the table, with ports and hosts, in rows.
+HEAD_ROWS = 3.8
 
 
 def draw_matrix(shown: Matrix) -> Figure:
@@ -50,7 +53,7 @@ def draw_matrix(shown: Matrix) -> Figure:
     rows, columns = len(shown.sources), len(shown.columns)
     # Few columns become no posters: a page is 13 in wide, and cells are at most half as wide again.
     width_in = max(8.0, min(style.PAGE.width_in, LEFT_IN + 0.3 + columns * CELL_IN * 1.5))
-    height_in = TOP_IN + rows * ROW_IN + BOTTOM_IN
+    height_in = (HEAD_ROWS + 0.3 + rows) * ROW_IN + BOTTOM_IN
     with style.styled(style.PAGE):
         figure = style.new_figure(width_in, height_in)
         ax = figure.add_axes(
@@ -63,7 +66,7 @@ def draw_matrix(shown: Matrix) -> Figure:
         )
         _cells(ax, shown)
         _labels(ax, shown)
-        _legend(figure, {shown.shown(s, c) for s in shown.sources for c in shown.columns}, height_in)
+        _legend(figure, {shown.shown(s, c) for s in shown.sources for c in shown.columns})
     return figure
 
 
@@ -101,16 +104,16 @@ def _labels(ax: Axes, shown: Matrix) -> None:
     ax.tick_params(length=0)
     for side in ax.spines.values():
         side.set_visible(False)
-    at = 0
+    at, font_pt = 0, style.PAGE.font_pt * 0.9
     for host, some in groupby(shown.columns, key=lambda column: column[0]):
         wide = len(list(some))
-        ax.plot([at, at], [-3.2, len(shown.sources)], color=style.BLACK, lw=0.8, clip_on=False)
-        # A host with one column has its name upright, as the ports have theirs.
-        ax.text(at + 0.12, -3.1, host, weight="bold", va="top" if wide > 1 else "bottom", ha="left",
-                rotation=0 if wide > 1 else 90, fontsize=style.PAGE.font_pt * 0.9,
-                transform=ax.transData) if wide > 1 else ax.text(
-                at + 0.5, -3.1, host, weight="bold", va="top", ha="center", rotation=90,
-                fontsize=style.PAGE.font_pt * 0.9)  # fmt: skip
+        ax.plot([at, at], [-HEAD_ROWS, len(shown.sources)], color=style.BLACK, lw=0.8, clip_on=False)
+        if wide > 1:
+            ax.text(at + 0.12, 0.1 - HEAD_ROWS, host, weight="bold", va="top", fontsize=font_pt)
+        else:  # upright, above the one port that it has
+            ax.text(
+                at + 0.5, -1.85, host, weight="bold", va="bottom", ha="center", rotation=90, fontsize=font_pt
+            )
         at += wide
     ax.text(-0.15, -0.4, "from ↓   to →", ha="right", va="bottom", fontsize=style.PAGE.font_pt * 0.9)
 
@@ -120,18 +123,23 @@ def _port(opening: str) -> str:
     return opening.removeprefix("tcp/").replace("udp/", "udp ")
 
 
-def _legend(figure: Figure, kinds: set[Shown], height_in: float) -> None:
-    handles = []
+def _legend(figure: Figure, kinds: set[Shown]) -> None:
+    handles: list[Line2D | Rectangle] = []
     for kind, look in LOOKS.items():
-        if kind in kinds:
+        if kind not in kinds:
+            continue
+        if look.marker:
+            edge = look.colour if look.marker in style.STROKES else style.BLACK
             handles.append(
-                Line2D(
-                    [], [], linestyle="", marker=look.marker or "s", label=look.says, markersize=8,
-                    color=look.colour if look.marker else look.behind,
-                    markeredgecolor=look.colour if look.marker in style.STROKES else style.BLACK,
-                    markeredgewidth=_edge_pt(look.marker),
-                )
+                Line2D([], [], linestyle="", marker=look.marker, markersize=8, label=look.says,
+                       color=look.colour, markeredgecolor=edge, markeredgewidth=_edge_pt(look.marker))
             )  # fmt: skip
+        else:
+            handles.append(
+                Rectangle(
+                    (0, 0), 1, 1, label=look.says, facecolor=look.behind, hatch="////", edgecolor="white"
+                )
+            )
     figure.legend(handles=handles, loc="lower center", ncols=4, frameon=False, bbox_to_anchor=(0.5, 0.0))
 
 
@@ -145,7 +153,7 @@ VARIANTS: dict[str, tuple[str, str]] = {
 
 
 def draw_hops(counted: Mapping[str, Mapping[str, Mapping[str, int]]], secrets: Sequence[str]) -> Figure:
-    """`counted`: variant → hop → secret → occurrences. One panel for each secret; a hop that is not there is empty."""
+    """`counted`: variant → hop → secret → occurrences. One panel for each secret."""
     hops = list(dict.fromkeys(hop for by_hop in counted.values() for hop in by_hop))
     with style.styled(style.PAGE):
         figure = style.new_figure(10.0, 1.2 + 1.9 * len(secrets))
@@ -172,12 +180,14 @@ def _bars(
         colour, hatch = VARIANTS[variant]
         for x, hop in enumerate(hops):
             if hop not in by_hop or secret not in by_hop[hop]:
+                ax.annotate("–", (x, 0), (0, 2), textcoords="offset points", ha="center", color=style.GREY)
                 continue
             at, value = x - 0.4 + (number + 0.5) * width, by_hop[hop][secret]
             ax.bar(at, value, width * 0.9, facecolor=colour, hatch=hatch, edgecolor=style.BLACK, lw=0.6)
             # A zero is a result, and a bar of no height shows none.
             ax.annotate(str(value), (at, value), (0, 2), textcoords="offset points", ha="center", va="bottom")
-    ax.set_ylim(bottom=0)
-    ax.margins(y=0.2)
+    most = max(by_hop.get(hop, {}).get(secret, 0) for by_hop in counted.values() for hop in hops)
+    ax.set_ylim(0, 1.25 * max(1, most))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     ax.set_ylabel("count")
     ax.set_xlim(-0.6, len(hops) - 0.4)

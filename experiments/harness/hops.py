@@ -25,10 +25,9 @@ PASSWORD, ORDER = "password", "order id"
 MYSQL_PORT = 3306
 REPLICATION, LOGS = "primary–replica", "logs"
 #: Hop → what travels on it. An application checks the password itself; a log line has the path of a request.
-#: The replica's connection goes the same way as an application's, and so is looked for before it.
 SECRETS = {
     "client–LB": (PASSWORD, ORDER), "client–server": (PASSWORD, ORDER), "LB–web": (PASSWORD, ORDER),
-    "web–app": (PASSWORD, ORDER), REPLICATION: (ORDER,), "app–database": (ORDER,), LOGS: (ORDER,),
+    "web–app": (PASSWORD, ORDER), "app–database": (ORDER,), REPLICATION: (ORDER,), LOGS: (ORDER,),
 }  # fmt: skip
 OUTSIDE = ("client–LB", "client–server")
 
@@ -122,7 +121,8 @@ def hops_of(stage: Stage, addresses: Addresses, replication_ports: Collection[in
             routes=frozenset(_route(wire, addresses, where) for wire in grouped[name]),
             encrypted=all(wire.tls for wire in grouped[name]),
             sources=tuple(dict.fromkeys(wire.client for wire in grouped[name])),
-            client_ports=frozenset(replication_ports) if name == REPLICATION else frozenset(),
+            # 0 is nobody's port: a replica that is not connected brings nothing onto the wire.
+            client_ports=frozenset(replication_ports or (0,)) if name == REPLICATION else frozenset(),
         )
         for name in SECRETS
         if name in grouped
@@ -143,9 +143,13 @@ def count(
     `found`: segment → direction → payload. `secrets`: their name → their text.
     """
     counted = {name: dict.fromkeys(secrets, 0) for name in [*(hop.name for hop in hops), "elsewhere"]}
+    # A replica is connected the way that an application is: those that are known by their port go first.
+    by_port = sorted(hops, key=lambda hop: not hop.client_ports)
     for segment, halves in found.items():
         for way, text in halves.items():
-            hop = next((hop.name for hop in hops if hop.segment == segment and hop.carries(way)), "elsewhere")
+            hop = next(
+                (hop.name for hop in by_port if hop.segment == segment and hop.carries(way)), "elsewhere"
+            )
             for secret, plain in secrets.items():
                 counted[hop][secret] += text.count(plain.encode())
     return counted

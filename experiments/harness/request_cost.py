@@ -39,11 +39,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a request costs, batch by batch: seconds on each server, and all together in units of the client."""
+    """What a request costs, batch by batch: seconds on each server, and all of them in the client's units."""
 
     by_server_s: Mapping[str, Sequence[float]]
     relative: Sequence[float]
     own_s: float  # the client's, in the median
+
+    def pooled(self, other: Cost) -> Cost:
+        """Both together, of the same stage at another time."""
+        by_server = {host: [*some, *other.by_server_s[host]] for host, some in self.by_server_s.items()}
+        return Cost(by_server, [*self.relative, *other.relative], (self.own_s + other.own_s) / 2)
 
     @property
     def total_s(self) -> list[float]:

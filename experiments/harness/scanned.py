@@ -1,4 +1,4 @@
-"""One scan of a running stage beside what it was to find: what the claims, the controls and the report share."""
+"""One scan of a running stage beside what it was to find: what claims, controls and report share."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Scanned:
 
 
 def ports_of(stage: Stage, known: Survey, common: int) -> list[int]:
-    """TCP ports to try: the most common ones, and whatever is declared or listened on anywhere in the stage."""
+    """TCP ports to try: the most common ones, and whatever is declared or listened on anywhere."""
     listened = {port for some in known.listening.values() for protocol, _, port in some if protocol == "tcp"}
     declared = {flow.port for flow in stage.flows if flow.protocol == "tcp" and flow.port is not None}
     return sorted({*common_ports(common), *listened, *declared, *NEVER_HERE})

@@ -1,6 +1,6 @@
-"""Does the scanner see what is wrong, and only that? Firewalls off and on again, a filter put up, nmap's opinion.
+"""Does the scanner see what is wrong, and only that? Firewalls off and on again, a filter, nmap's opinion.
 
-firewall of a layer off ──► surplus ──► on again ──► exact          nmap on some of the doors ──► the same states
+firewall of a layer off ──► surplus ──► on again ──► exact      nmap on some doors ──► the same states
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COMMON_PORTS = 100
 def firewalls_off(
     found: Findings, testbed: Testbed, scan: Scanned, layers: Sequence[str], progress: Progress
 ) -> None:
-    """Each firewall off, then on again. One that is off already needs no control: the claim itself shows it."""
+    """Each firewall off, then on again. One that is off already needs no control: the claim shows it."""
     few = ports_of(testbed.stage, scan.known, COMMON_PORTS)
     rows: list[tuple[object, ...]] = []
     marks: list[Verdict] = []
@@ -41,7 +41,7 @@ def firewalls_off(
         found.control(
             f"firewall of {layer} off", f"surplus openings towards {', '.join(hosts)}",
             bool(off.surplus or off.leaking),
-            f"{len(off.surplus)} surplus ({named(off.surplus, 2)}), {len(off.leaking)} refusals instead of silence; "
+            f"{_listed(off.surplus)}, {len(off.leaking)} refusals instead of silence; "
             f"{'exact again' if on.exact else 'NOT exact'} with its rules",
         )  # fmt: skip
         if not on.exact:
@@ -49,10 +49,14 @@ def firewalls_off(
     if rows:
         found.table(
             "Controls: one firewall off",
-            f"The hosts of the layer without rules, asked on {len(few)} TCP ports from everywhere; then with their "
-            "own rules again. Let through: a refusal where there should be silence.",
+            f"The hosts of the layer without rules, asked on {len(few)} TCP ports from everywhere; then with "
+            "their own rules again. Let through: a refusal where there should be silence.",
             ("layer", "firewall", "surplus", "which", "let through"), rows, marks,
         )  # fmt: skip
+
+
+def _listed(surplus: Sequence[Door]) -> str:
+    return f"{len(surplus)} surplus" + (f" ({named(surplus, 2)})" if surplus else "")
 
 
 def packet_filter(found: Findings, testbed: Testbed, scan: Scanned, door: Door, progress: Progress) -> None:

@@ -1,8 +1,7 @@
-"""What encryption costs: handshakes a second within a budget, time on a new connection, CPU time of a request."""
+"""What encryption costs: handshakes within a budget, time on a new connection, CPU time of a request."""
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ LOOPS, WINDOWS, WINDOW_S = 2, 8, 0.5
 #: Used of the budget: from here on it is what limits.
 SATURATED = 0.9
 IDLE_S = 2.0
-BATCHES, REQUESTS = 10, 60
+BATCHES, REQUESTS = 8, 60
 
 
 def handshakes(found: Findings, testbed: Testbed, seed: int, progress: Progress) -> None:
@@ -53,8 +52,9 @@ def handshakes(found: Findings, testbed: Testbed, seed: int, progress: Progress)
     _capacity(found, front, windows, cores, seed)
     each = interval([w.used_each_s * 1e3 for w in windows if w.connections], "ms", seed)
     found.table(
-        "What HTTPS costs", f"{front.host} at {front.address}, new connections with a full handshake of TLS 1.3 each, "
-        "ECDSA P-256, nothing resumed. Medians with 95% bootstrap intervals. The client's own computing is in the "
+        "What HTTPS costs",
+        f"{front.host} at {front.address}: new connections, each with a full handshake of TLS 1.3 (ECDSA "
+        "P-256, nothing resumed). Medians with 95% bootstrap intervals. The client's own computing is in the "
         "times, as it is in a browser's.",
         ("what", "median", "low", "high", "unit", "n"),
         [
@@ -74,8 +74,8 @@ def _capacity(found: Findings, front: Front, windows: list[Window], cores: float
     found.claim(
         "2.2", f"the CPU budget of {front.host} bounds how many new HTTPS connections it takes",
         held=True if saturated else None,
-        reason=f"{LOOPS} clients in a closed loop used {share:.0%} of {cores:.2f} cores, {held_back_s:.2f} s held back: "
-        + (f"saturated is {front.host}" if saturated else "the generator was the limit, so there is no number"),
+        reason=f"{LOOPS} clients in closed loops used {share:.0%} of its {cores:.2f} cores: "
+        + (f"saturated is {front.host}" if saturated else "it was not the limit, so there is no number"),
         measured=rate, unit="handshakes/s",
     )  # fmt: skip
     found.keep("handshakes", {"cores": cores, "share_of_budget": round(share, 3), "windows": windows})
@@ -105,6 +105,9 @@ class RequestCosts:
     kept_alive: Cost
     fresh: Cost
 
+    def pooled(self, other: RequestCosts) -> RequestCosts:
+        return RequestCosts(self.kept_alive.pooled(other.kept_alive), self.fresh.pooled(other.fresh))
+
 
 def request_costs(testbed: Testbed, progress: Progress) -> RequestCosts:
     """CPU time of requests on this stage. Raises OSError."""
@@ -126,7 +129,7 @@ def reencryption(found: Findings, plain: RequestCosts, encrypted: RequestCosts, 
     added_ms = (statistics.median(encrypted.fresh.relative) - statistics.median(plain.fresh.relative)) * 1e3
     own_s = statistics.median((plain.fresh.own_s, encrypted.fresh.own_s))
     found.claim(
-        "2.5", "re-encryption costs CPU time on every request of a new connection", held=True if fresh.low > 1 else None,
+        "2.5", "re-encryption costs CPU time on every new connection", held=True if fresh.low > 1 else None,
         reason=f"about {added_ms * own_s:.2f} ms more on all servers together; on a kept-alive connection "
         f"{kept.median:.2f} ({kept.low:.2f}–{kept.high:.2f}) times",
         predicted=(1, None), measured=fresh,
@@ -142,9 +145,10 @@ def reencryption(found: Findings, plain: RequestCosts, encrypted: RequestCosts, 
         totals = [statistics.median(some.total_s) * 1e3 for some in (a, b)]
         rows.append((name, "all servers", *totals, f"{times.median:.2f} ({times.low:.2f}–{times.high:.2f})"))
     found.table(
-        "CPU time of a request", f"Medians of {BATCHES} batches of {REQUESTS} requests, less what the servers use "
-        "anyway, in ms. The machine's pace changes between the two stages, so the last column compares the servers' time "
-        "in units of the client's own, which does the same work in both: median ratio with its 95% bootstrap interval.",
+        "CPU time of a request",
+        f"Medians of batches of {REQUESTS} requests, less what the servers use anyway, in ms; one before "
+        "and after the other. The machine's pace changes meanwhile, so the last column compares the servers' "
+        "time in units of the client's own, which does the same work in both: ratio of medians, with its "
+        "95% bootstrap interval over batches.",
         ("request on a", "server", "as it is", "re-encrypted", "re-encrypted ÷ as it is"), rows,
     )  # fmt: skip
-    found.check("machine_cores", os.cpu_count())

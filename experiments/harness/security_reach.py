@@ -83,7 +83,7 @@ def _denials(
 
     with contextlib.suppress(NotReady):  # who has not is seen in the table
         wait_until(told, timeout_s=5.0, what="every firewall to log a denial")
-    rows, good = [], 0
+    rows, good = list[tuple[str, str, int, int, int]](), 0
     for host, layer in walls.items():
         silent = repeat * sum(d.destination == host and s == "silent" for d, s in scan.seen.items())
         counted = denied(testbed.hosts[host]) - before[host]
@@ -92,13 +92,13 @@ def _denials(
         rows.append((host, layer, silent, counted, lines))
     found.table(
         "What was denied",
-        "Doors that stayed silent; packets that the firewall's counter dropped meanwhile; lines that ulogd wrote "
-        "(the rules log 10 a second at most, so that a flood cannot fill the disk).",
+        "Doors that stayed silent; packets that the firewall's counter dropped meanwhile; lines that ulogd "
+        "wrote (the rules log 10 a second at most, so that a flood cannot fill the disk).",
         ("host", "layer", "silent doors", "dropped", "log lines"), rows,
     )  # fmt: skip
     if not walls:
         return
-    silent, counted, lines = (sum(row[n] for row in rows) for n in (2, 3, 4))
+    silent, counted, lines = (sum(some) for some in list(zip(*rows, strict=True))[2:])
     found.claim(
         "2.1", "what a firewall denies is counted and logged", held=good == len(walls),
         reason=f"{counted} packets dropped for {silent} silent doors, {lines} log lines name their layer",

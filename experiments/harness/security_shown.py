@@ -18,10 +18,10 @@ def describe(found: Findings, stage: Stage, scan: Scanned, repeat: int, common: 
     counted = states_of(scan.seen)
     found.table(
         "What was scanned",
-        f"Every address of every other host. Where both are on a network: {tcp} TCP ports, the {common} most common "
-        f"ones and all that is declared or listened on anywhere; {len(UDP_QUESTIONS)} UDP ports, each in its own "
-        "protocol, open only if it answers. Where they share no network: what somebody listens on. VRRP has no ports: "
-        f"its advertisements are captured instead.{_beyond_udp(scan)}",
+        f"Every address of every other host. Where both are on a network: {tcp} TCP ports, the {common} most "
+        f"common ones and all that is declared or listened on anywhere; {len(UDP_QUESTIONS)} UDP ports, each "
+        "in its own protocol, open only if it answers. Where they share no network: what anybody listens on. "
+        f"VRRP has no ports: its advertisements are captured instead.{_beyond_udp(scan)}",
         ("hosts", "doors", *sorted(counted)),
         [(len(scan.known.addresses), len(scan.seen), *(counted[state] for state in sorted(counted)))],
     )  # fmt: skip

@@ -1,7 +1,7 @@
-"""That the certificate enforces HTTPS (claim 2.2): what plain HTTP answers, what TLS offers, what clients refuse.
+"""The certificate enforces HTTPS (claim 2.2): what plain HTTP answers, TLS offers, and clients refuse.
 
-http://  ──► 301 and nothing else         TLS 1.0, NULL, RC4 …  ──► refused         wrong certificate ──► refused
-controls:    the port behind the LB            a weak configuration                    a client that does not verify
+http://  ──► 301 and nothing else      TLS 1.0, NULL, RC4 …  ──► refused      wrong certificate ──► refused
+controls:    the port behind the LB           a weak configuration              one that does not verify
 """
 
 from __future__ import annotations
@@ -29,11 +29,17 @@ def look(found: Findings, testbed: Testbed, addresses: Addresses, progress: Prog
     client = testbed.hosts[testbed.stage.clients[0]]
     with progress.waiting("asking in plain HTTP"):
         _redirects(found, testbed, client, addresses)
+    refused = tls_checks.unreachable(client, front.address)
+    if refused:
+        found.claim(
+            "2.2", "TLS 1.2 and 1.3 are accepted", held=False, predicted=(2, 2), measured=0, unit="versions",
+            reason=f"nobody answers on port {tls_checks.PORT} of {front.address}: {refused}",
+        )  # fmt: skip
+        return
     with progress.waiting("asking for every version and cipher of TLS"):
         _offers(found, testbed, client, front)
-    if testbed.stage.scheme == "https":
-        with progress.waiting("showing certificates that a client must refuse"):
-            _certificates(found, testbed, client, front)
+    with progress.waiting("showing certificates that a client must refuse"):
+        _certificates(found, testbed, client, front)
 
 
 # -- plain HTTP --------------------------------------------------------------------------------------
@@ -98,19 +104,19 @@ def _offers(found: Findings, testbed: Testbed, client: EmulatedHost, front: Fron
             )
             marks.append("deviated" if why else "held")
     found.table(
-        "TLS: what is accepted", f"{front.host} at {front.address}. openssl offers one family at a time, at security "
-        "level 0; what it has given up itself (RC4, 3DES, export) nmap tries, which knows every cipher by number and "
+        "TLS: what is accepted",
+        f"{front.host} at {front.address}. openssl offers one family at a time, at security level 0. What it "
+        "has given up itself (RC4, 3DES, export) nmap tries, which knows every cipher by its number and "
         "lists all that are accepted.",
         ("asked by", "offer", "predicted", "seen", "what was said"), rows, marks,
     )  # fmt: skip
     found.keep("tls_offers", offers)
-    if testbed.stage.scheme == "https":
-        with weak_tls(testbed, front, client.name):
-            weak = tls_checks.objections(tls_checks.offered(client, front.address))
-        found.control(
-            f"weak TLS on {front.host}", "old versions and weak ciphers are accepted", bool(weak),
-            f"{len(weak)} objections: {'; '.join(weak[:3])}",
-        )  # fmt: skip
+    with weak_tls(testbed, front, client.name):
+        weak = tls_checks.objections(tls_checks.offered(client, front.address))
+    found.control(
+        f"weak TLS on {front.host}", "old versions and weak ciphers are accepted", bool(weak),
+        f"{len(weak)} objections: {'; '.join(weak[:3])}",
+    )  # fmt: skip
 
 
 def _word(accepted: bool | None) -> str:
@@ -153,8 +159,8 @@ def _certificates(found: Findings, testbed: Testbed, client: EmulatedHost, front
     checked = [mark for row, mark in zip(rows, marks, strict=True) if row[1] != "curl --insecure"]
     good = checked.count("held")
     found.claim(
-        "2.2", "clients accept the certificate of the run's CA, and refuse another name, an expired one and one that "
-        "signed itself", held=good == len(checked),
+        "2.2", "clients accept the certificate of the run's CA; they refuse one of another name, an expired "
+        "one and one that signed itself", held=good == len(checked),
         reason=f"{good} of {len(checked)} checks by openssl and curl", predicted=(len(checked), len(checked)),
         measured=good, unit="checks",
     )  # fmt: skip

@@ -62,6 +62,15 @@ def s_client(client: EmulatedHost, address: str, *options: str, name: str = DOMA
     return handshake(done.returncode, done.stdout + done.stderr)
 
 
+def unreachable(client: EmulatedHost, address: str) -> str:
+    """Why no connection to the TLS port can be made; "" if one can."""
+    try:
+        client.connect(address, PORT, 2.0).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
 def handshake(status: int, said: str) -> Handshake:
     """What `openssl s_client -brief` has said."""
     if "no cipher match" in said:

@@ -21,6 +21,7 @@ from topologies.testbed import Testbed
 from topologies.waiting import TestbedError
 
 EASY_HZ = (50.0, 200.0)
+BUSY = 0.7  # of the rough ceiling: still easy, and no longer idle
 #: Of the ceiling: below, waiting alone already breaks a p95 (it grows as 1/(1−ρ)); above, the cost of a
 #: request at easy rates was taken too high, because under load more is done per wake-up.
 LOW, HIGH = 0.75, 1.25
@@ -64,11 +65,13 @@ def measure(
 
     with progress.waiting(f"searching the capacity of stage {testbed.stage.number}"):
         low, high = (trial(rate_hz) for rate_hz in EASY_HZ)
-        tightest = bottleneck(low, high)
-        if tightest is None:
+        rough = bottleneck(low, high)
+        if rough is None:
             raise TestbedError(f"stage {testbed.stage.number} answers nothing at {EASY_HZ[0]:g}/s")
+        # A busy server does more per wake-up, so a request costs less: the demand is taken where it is busy.
+        tightest = bottleneck(low, trial(min(ceiling_hz, BUSY * rough.ceiling_hz))) or rough
         progress.say(f"predicted: {tightest}")
-        start_hz = min(ceiling_hz, max(EASY_HZ[1], tightest.ceiling_hz / 2.5))
+        start_hz = min(ceiling_hz, BUSY * tightest.ceiling_hz)
         found = search(trial, slo, start_hz=start_hz, ceiling_hz=ceiling_hz)
     return Measurement(testbed.stage.number, tightest, found)
 

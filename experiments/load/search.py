@@ -30,7 +30,7 @@ class Counted(Measured, Protocol):
 
 
 T = TypeVar("T", bound=Counted)
-RAMP = 2.0
+RAMP = 1.5  # twice what the stage carries would bury the generator, too
 NEAR = 1.3  # a bracket as narrow as this is the edge
 MAJORITY_OF = 3
 

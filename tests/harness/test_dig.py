@@ -52,6 +52,11 @@ def test_records_of_other_sections_are_no_answer() -> None:
     assert parse(REFUSED).flags == {"qr", "rd"}
 
 
+def test_records_after_the_answer_section_are_no_answer_either() -> None:
+    authority = ";; AUTHORITY SECTION:\nfoobar.com.\t\t10\tIN\tNS\tns1.foobar.com.\n\n;; Query time"
+    assert len(parse(SITE.replace(";; Query time", authority)).records) == 2
+
+
 def test_no_answer_is_an_error() -> None:
     with pytest.raises(ValueError, match="timed out"):
         parse(";; communications error to 8.8.8.53#53: timed out\n;; no servers could be reached\n")

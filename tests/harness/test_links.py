@@ -103,6 +103,12 @@ def test_a_request_on_its_way_shows_who_speaks_to_whom_over_what() -> None:
     }
 
 
+def test_two_connections_of_the_same_ports_are_told_apart_by_their_addresses() -> None:
+    other = 'tcp ESTAB 0 0 10.0.1.11:5000 10.0.1.22:80 users:(("curl",pid=7,fd=3))\n'
+    links = {c.link for c in met({"lb1": other + LB1, "server1": SERVER1})}
+    assert Link("lb1", "haproxy", "server1", "nginx", "tcp 10.0.1.21:80") in links
+
+
 def test_whoever_comes_from_an_address_of_no_host_keeps_it() -> None:
     stranger = LB1.replace("8.8.8.101", "8.8.8.200")
     assert met({"lb1": stranger})[0].link.source == "8.8.8.200"
