@@ -154,7 +154,7 @@ def by_destination(doors: Iterable[Door]) -> list[tuple[str, str, str, tuple[str
 def named(doors: Collection[Door], most: int = 4) -> str:
     """ "db1 tcp/3306 from lb1, monitor1; … and 2 more": a list that fits in a line."""
     sources: dict[str, set[str]] = {}
-    for door in sorted(doors):
+    for door in sorted(doors, key=lambda d: (d.destination, d.protocol, d.port)):
         sources.setdefault(f"{door.destination} {door.opening}", set()).add(door.source)
     rows = [f"{where} from {', '.join(sorted(names))}" for where, names in sources.items()]
     more = [f"{len(rows) - most} more"] if len(rows) > most else []

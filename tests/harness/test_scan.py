@@ -64,6 +64,11 @@ def test_an_opening_that_was_found_is_closed_with_a_reset(listening: list[int]) 
             accepted.recv(1)
 
 
+def at(one: socket.socket) -> Endpoint:
+    address, port = one.getsockname()
+    return Endpoint(address, port, b"hello")
+
+
 def test_by_udp_only_an_answer_is_open() -> None:
     with ExitStack() as stack:
         talks, hushed = (stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))
@@ -78,8 +83,8 @@ def test_by_udp_only_an_answer_is_open() -> None:
         thread.start()
         with socket.socket(type=socket.SOCK_DGRAM) as gone:
             gone.bind((HERE, 0))
-            nobody = Endpoint(*gone.getsockname(), b"hello")
-        first, second = (Endpoint(*one.getsockname(), b"hello") for one in (talks, hushed))
+            nobody = at(gone)
+        first, second = at(talks), at(hushed)
         states = scan([first, second, nobody], QUICK)
         thread.join(5)
     assert states == {first: "open", second: "silent", nobody: "closed"}

@@ -1,4 +1,4 @@
-"""What a stage declares open is open, and nothing else; with a firewall off the scan says what is too much."""
+"""What a stage declares open is open, and nothing else; a firewall that is off shows in the scan."""
 
 from __future__ import annotations
 
