@@ -1,4 +1,4 @@
-"""What ss, nft and nmap say is read as values; a scan from a host's own network needs no host to be tested."""
+"""What ss, nft and nmap say is read as values; a scan from a host's own network needs no other host."""
 
 from __future__ import annotations
 

@@ -36,17 +36,20 @@ REDIRECT = {"location": ("https://www.foobar.com/login",), "content-length": ("0
         ),
         (
             1,
-            "40FF:error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version:../x.c:16:SSL alert 70",
+            "40FF:error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version:"
+            "../x.c:16:SSL alert 70",
             Handshake(False, "server: protocol version"),
         ),
         (
             1,
-            "Call to SSL_CONF_cmd(-cipher, RC4:@SECLEVEL=0) failed\n40:error:0A0000B9:SSL:no cipher match:x.c:27:",
+            "Call to SSL_CONF_cmd(-cipher, RC4:@SECLEVEL=0) failed\n"
+            "40:error:0A0000B9:SSL:no cipher match:x.c:27:",
             Handshake(None, "this openssl does not have it"),
         ),
         (
             1,
-            "verify error:num=10:certificate has expired\nnotAfter=Nov 24\n40:error:tls_post_process:certificate verify",
+            "verify error:num=10:certificate has expired\nnotAfter=Nov 24\n"
+            "40:error:tls_post_process:certificate verify",
             Handshake(False, "client: certificate has expired (10)"),
         ),
         (1, "connect:errno=111\n", Handshake(False, "connect:errno=111")),
@@ -67,7 +70,8 @@ def test_what_must_be_refused_is_offered_without_objections_of_the_client() -> N
 
 def test_versions_and_ciphers_are_read_from_nmaps_xml() -> None:
     document = """<nmaprun><host><ports><port><script id="ssl-enum-ciphers" output="x">
-      <table key="TLSv1.2"><table key="ciphers"><table><elem key="strength">A</elem><elem key="name">ONE</elem></table>
+      <table key="TLSv1.2"><table key="ciphers">
+        <table><elem key="strength">A</elem><elem key="name">ONE</elem></table>
       <table><elem key="name">TWO</elem></table></table><table key="compressors"><elem>NULL</elem></table>
       <elem key="cipher preference">server</elem></table>
       <elem key="least strength">A</elem></script></port></ports></host></nmaprun>"""
