@@ -77,6 +77,13 @@ def test_every_verb_has_help_and_refuses_what_it_does_not_know(verb: str) -> Non
     assert refused.stderr.splitlines()[-1].startswith(f"testbed {verb}: error: ")
 
 
+def verb_of(experiment: str) -> str:
+    """A file is called like its verb, but where that name is a library's (dns)."""
+    module = f"experiments.{experiment.removesuffix('.py')}"
+    (verb,) = (verb for verb, (where, _) in VERBS.items() if where == module)
+    return verb
+
+
 @pytest.mark.parametrize("experiment", sorted(p.name for p in (ROOT / "experiments").glob("[!_]*.py")))
 def test_an_experiment_before_set_up_names_the_command_that_helps(experiment: str, tmp_path: Path) -> None:
     here = tmp_path / "a checkout"
@@ -85,7 +92,7 @@ def test_an_experiment_before_set_up_names_the_command_that_helps(experiment: st
     assert early.returncode == 3
     assert early.stdout == ""
     assert early.stderr == (
-        f"{experiment.removesuffix('.py')}: this checkout is not set up yet; run: sudo {here}/testbed setup\n"
+        f"{verb_of(experiment)}: this checkout is not set up yet; run: sudo {here}/testbed setup\n"
     )
 
 
@@ -102,6 +109,6 @@ def test_an_experiment_started_as_a_file_is_the_same_verb(experiment: str, tmp_p
     handed = run(
         "/usr/bin/python3", here / "experiments" / experiment, "--stage", "0", "two words", cwd=tmp_path
     )
-    verb = experiment.removesuffix(".py")
+    verb = verb_of(experiment)
     assert handed.stdout.splitlines() == ["1", "-P", "-m", "experiments", verb, "--stage", "0", "two words"]
     assert handed.returncode == 0
